@@ -1,0 +1,128 @@
+"""The values that the rest of the package passes around.  All are frozen; none knows a client, a clock or a logger.
+
+An *offset* is always the next record to read.  A range is ``[from_offset, until_offset)``: its length bounds a record
+count and never equals one, because compacted, aborted and control records leave holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class TopicPartition(NamedTuple):
+    """The field's own name and shape (kafka-python, Kafka's Java client)."""
+
+    topic: str
+    partition: int
+
+
+class OffsetRange(NamedTuple):
+    """The records of one partition from ``from_offset`` (inclusive) until ``until_offset`` (exclusive)."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    until_offset: int
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+    def size(self) -> int:
+        """Offsets in the range: an upper bound of its records."""
+        return self.until_offset - self.from_offset
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}[{self.from_offset},{self.until_offset})"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who wrote a register or holds a lock: one run of one driver process."""
+
+    host: str
+    pid: int
+    started: str  # ISO 8601, UTC, seconds
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}, started {self.started}"
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """One topic of the register: its id (a recreated topic has another) and the next offset of each partition."""
+
+    id: str
+    offsets: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One file that a task attempt wrote, closed and measured.  Both paths are relative to the sink's root."""
+
+    staged: str
+    final: str
+    length: int  # bytes
+    crc32: int  # zlib.crc32 of the content
+    count: int  # rows in the file
+    bad: int = 0  # how many of them stand for records that the function could not use
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a batch will publish, decided before anything of it is visible (protocol.md, step `manifest`).
+
+    ``topics`` is the register's map as the batch leaves it: a batch log entry alone can rebuild a lost register.
+    """
+
+    app: str
+    generation: int
+    epoch: int
+    seq: int
+    ranges: tuple[OffsetRange, ...]
+    topics: Mapping[str, TopicState]
+    files: tuple[StagedFile, ...]
+    records: int  # fetched
+    time_ms: int  # when the batch was planned, Unix epoch; pinned here so that a redo never asks a clock
+
+
+@dataclass(frozen=True)
+class ManifestRef:
+    """Where a manifest lies (relative to the sink's root) and what it must contain."""
+
+    path: str
+    sha256: str
+    files: int
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A batch that is decided but not committed.  ``manifest`` is None for direct sinks."""
+
+    ranges: tuple[OffsetRange, ...]
+    manifest: ManifestRef | None
+
+
+@dataclass(frozen=True)
+class State:
+    """The register: one value, always replaced whole, only by compare-and-set (protocol.md section 1).
+
+    ``epoch`` 0 means created but never taken: only then may the sink's marker still be missing.
+    ``seq`` is the number of the next batch; it grows for ever, also across generations.
+    """
+
+    app: str  # uuid4 hex of the application; the sink's marker carries the same
+    generation: int
+    epoch: int
+    owner: Owner
+    nonce: str  # one per transition, kept when the same bytes are sent again (rule U)
+    seq: int
+    topics: Mapping[str, TopicState]
+    pending: Pending | None = None
+    step: str = "create"  # which transition wrote this: create, take, prepare, commit, reset, rebuild
+    time_ms: int = 0  # when, by the writer's clock: for people, never for decisions
+    committed_ms: int = 0  # when the last COMMIT was written, 0 if never
+    reason: str = field(default="")  # of a reset: who, when and why
