@@ -1,0 +1,252 @@
+"""Every setting of a job, as one frozen value.  Reads INI text; never connects, never opens a second file.
+
+All mistakes are found at once and raised as one ConfigError; what is not known is refused with the nearest name.
+"""
+
+from __future__ import annotations
+
+import configparser
+import difflib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from offsets.errors import ConfigError
+from offsets.stores import check_store_url
+from streaming.broker import refused_properties
+from streaming.filesystems import check_url
+from streaming.formats import FORMATS
+
+# What must never stand in an argument list, where every user of the machine can read it.
+SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apache.kafka.common.internals.Topic)
+FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+REFUSED_SPARK = {
+    "spark.streaming.concurrentJobs": "batches must be committed one after the other",
+    "spark.streaming.stopGracefullyOnShutdown": "the run drains by itself on SIGTERM; a second way can hang",
+}
+EARLIEST, LATEST = -2, -1  # as in Structured Streaming's startingOffsets
+
+StartingOffsets = str | Mapping[str, Mapping[int, int]]
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """One job.  Field by field it is what SETTINGS documents; `job_file` is its path, for messages and remedies."""
+
+    job_file: str
+    name: str
+    function: str | None
+    batch_interval_ms: int
+    subscribe: tuple[str, ...]
+    starting_offsets: StartingOffsets
+    max_offsets_per_trigger: int | None
+    store: str
+    session_timeout_ms: int
+    sink_path: str
+    sink_format: str
+    kafka: Mapping[str, str]
+    spark: Mapping[str, str]
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,100}", text):
+        raise ValueError("must be 1 to 100 letters, digits, '_', '.' or '-'")
+    return text
+
+
+def _function(text: str) -> str:
+    if not FUNCTION_NAME.fullmatch(text):
+        raise ValueError("must look like module:function")
+    return text
+
+
+def _topics(text: str) -> tuple[str, ...]:
+    topics = tuple(t.strip() for t in text.split(",") if t.strip())
+    for topic in topics:
+        if not TOPIC_NAME.fullmatch(topic) or topic in (".", ".."):
+            raise ValueError(f"{topic!r} is no topic name")
+    if not topics or len(set(topics)) < len(topics):
+        raise ValueError("must name one or more topics, separated by commas, each once")
+    return topics
+
+
+def _starting_offsets(text: str) -> StartingOffsets:
+    if text in ("earliest", "latest"):
+        return text
+    try:
+        return {
+            topic: {int(p): _offset(offset) for p, offset in offsets.items()}
+            for topic, offsets in json.loads(text).items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError('must be earliest, latest or JSON like {"topic":{"0":23,"1":-2}} (-2 earliest, -1 latest)') from None
+
+
+def _offset(value: Any) -> int:
+    if type(value) is not int or value < EARLIEST:
+        raise ValueError("no offset")
+    return value
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _checked(check: Callable[[str], list[str]]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if problems := check(text):
+            raise ValueError("; ".join(problems))
+        return text
+
+    return parse
+
+
+def _choice(names: Iterable[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return text
+
+    return parse
+
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`section.key` of the job file, the field it fills, how its text is read, and what it means."""
+
+    option: str
+    field: str
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+
+
+SETTINGS = (
+    Setting("job.name", "name", _name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
+    Setting("job.function", "function", _function, None, "module:function applied to each record; absent: as is"),
+    Setting("job.batchInterval.ms", "batch_interval_ms", _integer(100, 86_400_000), 1000, "pause between batches"),
+    Setting("source.subscribe", "subscribe", _topics, REQUIRED, "topics, separated by commas"),
+    Setting(
+        "source.startingOffsets",
+        "starting_offsets",
+        _starting_offsets,
+        REQUIRED,
+        "where the first launch begins: earliest, latest or JSON; never looked at again",
+    ),
+    Setting(
+        "source.maxOffsetsPerTrigger",
+        "max_offsets_per_trigger",
+        _integer(1, 10**12),
+        None,
+        "records of one batch at most, split over the partitions by lag",
+    ),
+    Setting("offsets.store", "store", _checked(check_store_url), REQUIRED, "zookeeper://h:2181/path or file:///dir"),
+    Setting(
+        "offsets.session.timeout.ms",
+        "session_timeout_ms",
+        _integer(2000, 13_000),
+        10_000,
+        "how long a dead run keeps the ZooKeeper lock",
+    ),
+    Setting("sink.path", "sink_path", _checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"),
+    Setting("sink.format", "sink_format", _choice(tuple(FORMATS)), "json", "json (lines) or text"),
+)
+PROPERTY_SECTIONS = ("kafka", "spark")  # passed on to librdkafka and Spark, key by key
+
+
+def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> JobConfig:
+    """The job that `text` (of `job_file`) and `--set section.key=value` overrides describe.
+
+    `${env:NAME}` in a value stands for an environment variable.  Raises ConfigError with every problem found.
+    """
+    problems: list[str] = []
+    options = _read(text, problems)
+    options.update(_overrides(overrides, problems))
+    options = {option: _expand(option, value, environ, problems) for option, value in options.items()}
+    properties = {
+        section: {o.split(".", 1)[1]: v for o, v in options.items() if o.startswith(section + ".")}
+        for section in PROPERTY_SECTIONS
+    }
+    fields = _fields(options, problems)
+    problems += _unknown(options) + _property_problems(properties)
+    if problems:
+        raise ConfigError(problems, f"correct {job_file}; nothing was connected to and nothing was written")
+    return JobConfig(job_file=job_file, **fields, **properties)
+
+
+def _read(text: str, problems: list[str]) -> dict[str, str]:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="\0")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # client properties are case sensitive
+    try:
+        parser.read_string(text)
+    except configparser.Error as e:
+        problems.append(" ".join(str(e).split()))
+    return {f"{section}.{key}": value for section in parser.sections() for key, value in parser.items(section)}
+
+
+def _overrides(pairs: Iterable[str], problems: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        option, equals, value = pair.partition("=")
+        if not equals or "." not in option:
+            problems.append(f"--set {option}: must look like section.key=value")
+        elif SECRET_KEY.search(option):
+            problems.append(f"--set {option}: secrets never go on a command line; use ${{env:NAME}} in the job file")
+        else:
+            found[option.strip()] = value.strip()
+    return found
+
+
+def _expand(option: str, value: str, environ: Mapping[str, str], problems: list[str]) -> str:
+    def look_up(match: re.Match[str]) -> str:
+        if match[1] not in environ:
+            problems.append(f"{option}: environment variable {match[1]} is not set")
+        return environ.get(match[1], "")
+
+    return re.sub(r"\$\{env:(\w+)\}", look_up, value)
+
+
+def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for setting in SETTINGS:
+        if setting.option not in options:
+            fields[setting.field] = setting.default
+            if setting.default is REQUIRED:
+                problems.append(f"{setting.option}: missing ({setting.meaning})")
+            continue
+        try:
+            fields[setting.field] = setting.parse(options[setting.option].strip())
+        except ValueError as e:
+            problems.append(f"{setting.option} = {options[setting.option]}: {e}")
+    return fields
+
+
+def _unknown(options: Mapping[str, str]) -> list[str]:
+    known = [setting.option for setting in SETTINGS]
+    strange = [o for o in options if o not in known and o.split(".")[0] not in PROPERTY_SECTIONS]
+    return [f"{option}: unknown{_nearest(option, known)}" for option in strange]
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(words), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]:
+    kafka, spark = properties["kafka"], properties["spark"]
+    missing = [] if kafka.get("bootstrap.servers") else ["kafka.bootstrap.servers: missing (host:port, separated by commas)"]
+    wrong = [f"spark.{key}: the section [spark] takes names that begin with spark." for key in spark if not key.startswith("spark.")]
+    refused = [f"{key}: refused, {why}" for key, why in REFUSED_SPARK.items() if key in spark]
+    return missing + [f"kafka.{problem}" for problem in refused_properties(kafka)] + wrong + refused

@@ -1,0 +1,84 @@
+"""The direct DStream: one RDD of offset ranges a batch, one partition a range.  The only user of Spark's internals.
+
+The driver plans; whoever maps over the partitions fetches, in an executor's own Python process.  Nothing is planned
+twice for one batch time, and nothing for a time that has passed: Spark calls again when a stream has two outputs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from offsets.structs import OffsetRange
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+    from pyspark.streaming import DStream, StreamingContext
+
+PlanFunction = Callable[[datetime], Sequence[OffsetRange]]
+
+
+class PlannedRanges:
+    """Calls the plan function once per batch time and remembers only the newest answer.  Driver only, thread-safe.
+
+    Pickles without its SparkContext, as state operators need it.
+    """
+
+    def __init__(self, plan: PlanFunction, report: Callable[[datetime, Sequence[OffsetRange]], None]) -> None:
+        self._plan, self._report = plan, report
+        self._guard = threading.Lock()
+        self._time_ms = -1
+        self._ranges: Sequence[OffsetRange] = ()
+
+    def at(self, time: datetime) -> Sequence[OffsetRange]:
+        """The ranges of this batch time; empty for a time before the newest one."""
+        time_ms = millis(time)
+        with self._guard:
+            if time_ms > self._time_ms:
+                self._time_ms, self._ranges = time_ms, self._plan(time)
+                if self._ranges:
+                    self._report(time, self._ranges)
+            return self._ranges if time_ms == self._time_ms else ()
+
+
+def millis(time: datetime) -> int:
+    """Spark's batch time, Unix epoch.  PySpark hands out naive local times, which go back when summer time ends."""
+    return round(time.timestamp() * 1000)
+
+
+def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRange]:
+    """A genuine DStream whose batches are RDDs of OffsetRange, partition i holding exactly the i-th range.
+
+    `plan` runs on the driver, once per batch time, and must not raise; no ranges means no batch and no Spark job.
+    """
+    from pyspark.streaming.dstream import TransformedDStream
+
+    sc = ssc.sparkContext
+    ticks = ssc.queueStream([], default=sc.emptyRDD())
+    planned = PlannedRanges(plan, lambda time, ranges: report_input(ssc, ticks, time, ranges))
+
+    def ranges_of(time: datetime, _: RDD[Any]) -> RDD[OffsetRange] | None:
+        ranges = planned.at(time)
+        return sc.parallelize(list(ranges), len(ranges)) if ranges else None
+
+    # A subclass is never folded into what is built on it, so every output shares one stream and one plan.
+    class DirectKafkaDStream(TransformedDStream):  # type: ignore[type-arg]
+        pass
+
+    return DirectKafkaDStream(ticks, ranges_of)
+
+
+def report_input(ssc: StreamingContext, ticks: DStream[Any], time: datetime, ranges: Sequence[OffsetRange]) -> None:
+    """Shows the batch's size (an upper bound) and its ranges on Spark's Streaming page and in its REST API."""
+    scheduler = ssc._jssc.ssc().scheduler()
+    spark_streaming = ssc._jvm.org.apache.spark.streaming
+    description = "\n".join(
+        f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in ranges
+    )
+    metadata = ssc._jvm.PythonUtils.toScalaMap({"Description": description, "offsets": len(ranges)})
+    info = spark_streaming.scheduler.StreamInputInfo(
+        ticks._jdstream.inputDStream().id(), sum(r.size() for r in ranges), metadata
+    )
+    scheduler.inputInfoTracker().reportInfo(spark_streaming.Time(millis(time)), info)

@@ -1,0 +1,71 @@
+"""How an error of ours crosses from an executor's Python to the driver's: as one JSON line in the exception's text.
+
+Spark carries a task's failure to the driver as a Java exception whose message holds the Python traceback; types and
+fields are lost on the way.  What a run must decide on (exit status, remedy) therefore travels in the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from offsets.errors import BatchError, StreamError
+
+_PAYLOAD = re.compile(r"\[\[stream-error (\{.*?\})\]\]")
+
+
+class TaskError(RuntimeError):
+    """Raised in a task in place of a StreamError; its text holds the payload."""
+
+
+class RemoteError(BatchError):
+    """A StreamError as the driver sees it after it crossed: `name` is the original class."""
+
+    def __init__(self, name: str, message: str, remedy: str, exit_status: int, retriable: bool) -> None:
+        super().__init__(message, remedy)
+        self.name, self.exit_status, self.retriable = name, exit_status, retriable
+
+
+@contextmanager
+def crossing() -> Iterator[None]:
+    """Executor: lets a StreamError out of the block as a TaskError."""
+    try:
+        yield
+    except StreamError as e:
+        fields = {
+            "name": type(e).__name__,
+            "message": str(e),
+            "remedy": e.remedy,
+            "exit_status": e.exit_status,
+            "retriable": e.retriable,
+        }
+        raise TaskError(f"[[stream-error {json.dumps(fields)}]]") from e
+
+
+def from_spark(error: BaseException) -> StreamError:
+    """Driver: the StreamError that a failed Spark job stands for.  Never raises."""
+    if isinstance(error, StreamError):
+        return error
+    text = str(error)
+    if match := _PAYLOAD.search(text):
+        try:
+            return RemoteError(**json.loads(match[1]))
+        except (ValueError, TypeError):
+            pass  # a message with "})]]" inside: fall through to the plain form
+    return BatchError(f"the batch failed in Spark: {summary(text)}", "run again with --debug for the whole trace")
+
+
+def summary(text: str) -> str:
+    """The line of a Java or Python trace that says most: the last Python exception line, else the first line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    python = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
+    chosen = next((line for line in python if not line.startswith(("org.", "java.", "py4j."))), None)
+    return (chosen or (lines[0] if lines else "no message"))[:500]
+
+
+def trace(error: BaseException) -> str:
+    """The whole trace, for --debug."""
+    return "".join(traceback.format_exception(error))
