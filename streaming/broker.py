@@ -1,0 +1,180 @@
+"""The driver's view of Kafka: topic ids, partitions, and what of each can be read.  Runs on the driver; reads only.
+
+It says what is there and decides nothing: whether a missing topic, another id or an offset behind the register is a
+loss is for `offsets.planning`.  What it cannot see now (a partition between two leaders, a broker that restarts) it
+asks again until the deadline and then raises; it is never reported as gone or empty.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from offsets.errors import StreamError, UnavailableError
+from offsets.planning import TopicSnapshot
+from streaming.client import consumer_config, open_admin, refused_properties
+
+T = TypeVar("T")
+RETRY_SECONDS = 0.1
+
+_ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
+_FORBIDDEN = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+_NOT_ADMITTED = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
+
+
+class _Description(NamedTuple):
+    id: str
+    partitions: tuple[int, ...]
+
+
+class _Again(Exception):
+    """Not to be seen right now: ask again while the deadline allows."""
+
+
+class Broker:
+    """One connection to the cluster, kept across batches.  `deadline`: seconds that any one call may take.
+
+    Every method raises UnavailableError (naming bootstrap.servers) past the deadline, and StreamError when the
+    brokers refuse to say, naming the topic and the operation.  Used by one thread.
+    """
+
+    def __init__(
+        self,
+        client: Mapping[str, str],
+        deadline: float,
+        open_: Callable[..., AdminClient] = open_admin,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._servers = client.get("bootstrap.servers", "")
+        self._deadline, self._clock = deadline, clock
+        self._error: KafkaError | None = None
+        self._admin: AdminClient | None = open_(client, self._noted)
+        self._seen: dict[tuple[str, ...], dict[str, _Description]] = {}
+
+    def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
+        """Id, partitions and (beginning, last stable offset) of each topic; a topic that does not exist is absent.
+
+        The id was read after the offsets: offsets of a topic that was recreated in between are never returned under
+        the old id.  End offsets may be stale for a moment after a change of leader: a caller that would stop because
+        of what it sees takes a second snapshot about a second later, and stops only if that agrees.
+        """
+        wanted = tuple(dict.fromkeys(topics))
+        return self._within_deadline(lambda left: self._look(wanted, left))
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """The ids alone.  Read after a batch was staged, they say whether it came from the topics it was planned on."""
+        wanted = tuple(dict.fromkeys(topics))
+        seen = self._within_deadline(lambda left: self._describe(wanted, left))
+        return {topic: description.id for topic, description in seen.items()}
+
+    def existing_topics(self) -> list[str]:
+        """Names of all topics that the client may see, without Kafka's own; for suggesting the nearest name."""
+        metadata = self._within_deadline(self._list_topics)
+        return sorted(name for name in metadata.topics if not name.startswith("__"))
+
+    def close(self) -> None:
+        """Gives up the connection; no call is possible after it."""
+        self._admin = None
+
+    def _within_deadline(self, ask: Callable[[float], T]) -> T:
+        until = self._clock() + self._deadline
+        why = "no answer"
+        while (left := until - self._clock()) > 0:
+            try:
+                answer = ask(left)
+            except _Again as e:
+                self._seen.clear()
+                self._raise_if_not_admitted()
+                why = f"{e}; {self._error.str()}" if self._error else str(e)
+            else:
+                self._error = None
+                return answer
+            time.sleep(max(0.0, min(RETRY_SECONDS, until - self._clock())))
+        raise UnavailableError(
+            f"Kafka did not answer within {self._deadline:g} s: bootstrap.servers={self._servers} ({why})",
+            "see that the brokers run and that bootstrap.servers names them, then launch again; nothing was changed",
+        )
+
+    def _look(self, topics: tuple[str, ...], left: float) -> dict[str, TopicSnapshot]:
+        before = self._seen.get(topics) or self._describe(topics, left)
+        offsets = self._offsets(before, left)
+        after = self._describe(topics, left)
+        if after != before:
+            raise _Again("topics are being created, deleted or enlarged")
+        self._seen[topics] = after
+        return {topic: TopicSnapshot(seen.id, offsets.get(topic, {})) for topic, seen in after.items()}
+
+    def _describe(self, topics: tuple[str, ...], left: float) -> dict[str, _Description]:
+        futures = self._client.describe_topics(TopicCollection(list(topics)), request_timeout=left)
+        found = ((topic, self._result(f, left, topic, absent=True)) for topic, f in futures.items())
+        return {t: _Description(str(d.topic_id), tuple(sorted(p.id for p in d.partitions))) for t, d in found if d}
+
+    def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, dict[int, tuple[int, int]]]:
+        wanted = [TopicPartition(t, p) for t, d in described.items() for p in d.partitions]
+        firsts, ends = (self._ask_offsets(wanted, spec, left) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        found: dict[str, dict[int, tuple[int, int]]] = {}
+        for tp in wanted:
+            first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}").offset for f in (firsts, ends))
+            found.setdefault(tp.topic, {})[tp.partition] = (first, end)
+        return found
+
+    def _ask_offsets(self, wanted: Sequence[TopicPartition], spec: OffsetSpec, left: float) -> Mapping[Any, Any]:
+        """Sends at once, one request a broker; under read_committed the latest offset is the last stable one."""
+        if not wanted:
+            return {}
+        level = IsolationLevel.READ_COMMITTED
+        return self._client.list_offsets(dict.fromkeys(wanted, spec), isolation_level=level, request_timeout=left)
+
+    def _list_topics(self, left: float) -> Any:
+        try:
+            return self._client.list_topics(timeout=left)
+        except KafkaException as e:
+            raise self._stop_or_again(e.args[0], "the cluster") from e
+
+    def _result(self, future: Any, left: float, what: str, absent: bool = False) -> Any:
+        """The answer about `what`; None for a topic that does not exist, if `absent` may be an answer."""
+        try:
+            return future.result(left + 1.0)
+        except KafkaException as e:
+            error = e.args[0]
+            if absent and error.code() in _ABSENT:
+                return None
+            raise self._stop_or_again(error, what) from e
+        except TimeoutError as e:
+            raise _Again("no answer") from e
+
+    def _stop_or_again(self, error: KafkaError, what: str) -> Exception:
+        if error.code() in _FORBIDDEN:
+            return StreamError(
+                f"not authorised to DESCRIBE {what} ({error.name()})", "grant the operation to the job's principal"
+            )
+        return _Again(f"{what}: {error.str()}")
+
+    def _raise_if_not_admitted(self) -> None:
+        """Wrong credentials or certificates show only as a connection that never comes up."""
+        self._client.poll(0)
+        if self._error is not None and self._error.code() in _NOT_ADMITTED:
+            raise StreamError(
+                f"Kafka refused the connection: bootstrap.servers={self._servers} ({self._error.str()})",
+                "correct security.protocol, sasl.* and ssl.* of the job's [kafka] section",
+            )
+
+    def _noted(self, error: KafkaError) -> None:
+        self._error = error
+
+    @property
+    def _client(self) -> AdminClient:
+        if self._admin is None:
+            raise RuntimeError("the broker connection is closed")
+        return self._admin
+
+
+__all__ = ["Broker", "TopicSnapshot", "consumer_config", "refused_properties"]
