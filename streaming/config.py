@@ -236,10 +236,11 @@ def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
 def _unknown(options: Mapping[str, str]) -> list[str]:
     known = [setting.option for setting in SETTINGS]
     strange = [o for o in options if o not in known and o.split(".")[0] not in PROPERTY_SECTIONS]
-    return [f"{option}: unknown{_nearest(option, known)}" for option in strange]
+    return [f"{option}: unknown{nearest(option, known)}" for option in strange]
 
 
-def _nearest(word: str, words: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, if there is any."""
     near = difflib.get_close_matches(word, list(words), 1)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -10,15 +10,22 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 POLL_SECONDS = 0.5
 EXIT_JVM_GONE = 1
 
 
-def parent_changed() -> Callable[[], bool]:
-    """True once the process that started this one is gone.  Under spark-submit that is the JVM itself."""
-    parent = os.getppid()
-    return lambda: os.getppid() != parent
+def jvm_gone(gateway: Any) -> Callable[[], bool]:
+    """True once the JVM behind a py4j gateway has ended.
+
+    Under spark-submit the JVM started this process: its pid is our parent's, until it dies.  Otherwise this process
+    started the JVM, and pyspark keeps the Popen object as `gateway.proc`.
+    """
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        parent = os.getppid()
+        return lambda: os.getppid() != parent
+    return lambda: gateway.proc.poll() is not None
 
 
 def exit_when(gone: Callable[[], bool], leave: Callable[[int], None] = os._exit) -> None:

@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Lands Kafka topics in files, every record exactly once.  For cron, spark-submit and plain python.
+
+examples:
+  spark-submit scripts/run_stream.py job.cfg --available-now      from cron: to the end offsets seen now, then exit
+  spark-submit scripts/run_stream.py job.cfg                      until SIGTERM, which finishes the batch in flight
+  run_stream.py job.cfg --set source.maxOffsetsPerTrigger=50000   one setting changed for this run
+
+exit status:
+  0 done   1 failed   2 configuration   3 data loss, or a replaced topic, or register and sink do not match
+  69 a server was unavailable past the deadline   75 another run holds the lock
+"""
+
+import sys
+from pathlib import Path
+
+# spark-submit knows only this file: a checkout's packages are beside this folder, installed ones are on the path.
+_root = Path(__file__).resolve().parent.parent
+if (_root / "streaming" / "__init__.py").is_file():
+    sys.path.insert(0, str(_root))
+
+from streaming.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__))

@@ -1,0 +1,89 @@
+"""Whether a launch may go on: register and sink must belong together.  Then it takes the register over.
+
+A first launch is told from a lost register by the sink's marker; what does not match stops with exit 3, and is mended
+only by a `--recover` that a person types.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+
+from offsets.errors import ConfigError, RegisterError
+from offsets.manager import OffsetManager
+from offsets.planning import TopicSnapshot, starting_topics
+from offsets.protocol import Decision, first_launch
+from offsets.structs import TopicState
+from streaming.config import JobConfig
+from streaming.sinks.file import StagedFileSink
+
+Snapshot = Mapping[str, TopicSnapshot]
+
+
+def admit(
+    config: JobConfig, recover: str | None, manager: OffsetManager, sink: StagedFileSink, snapshot: Snapshot
+) -> None:
+    """Creates what a first launch needs, mends what `recover` names, and takes the register (protocol step `take`).
+
+    Raises RegisterError when register and sink do not belong together; then nothing was written.
+    """
+    if recover in MENDERS:
+        MENDERS[recover](config, manager, sink)
+    decision = first_launch(manager.read(), sink.marker(), config.job_file)
+    if decision is Decision.CREATE:
+        manager.create(uuid.uuid4().hex, starting_topics(config.starting_offsets, snapshot))
+    if decision is not Decision.TAKE:
+        sink.write_marker(manager.state.app)
+    manager.take()
+
+
+def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
+    """Rebuilds a lost register from the sink's marker and the newest entry of its batch log."""
+    app, newest = sink.marker(), sink.newest_batch()
+    if manager.read() is not None:
+        raise RegisterError(f"there is a register at {config.store}: nothing to rebuild", "run without --recover")
+    if app is None or newest is None:
+        raise RegisterError(
+            f"{config.sink_path} has no {'batch log' if app else 'marker'} to rebuild a register from",
+            f"if nothing was ever published there, delete {config.sink_path}/_application.json and launch anew",
+        )
+    if newest.manifest.app != app:
+        raise RegisterError(f"marker and batch log of {config.sink_path} are of different applications")
+    manager.rebuild(newest.manifest, newest.staged)
+
+
+def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
+    """Writes the sink's marker anew, from the register."""
+    state, app = manager.read(), sink.marker()
+    if state is None or app is not None:
+        missing = "no register" if state is None else "a marker already"
+        raise RegisterError(f"there is {missing}: no marker can be written", "run without --recover")
+    sink.write_marker(state.app)
+
+
+MENDERS: dict[str | None, Callable[[JobConfig, OffsetManager, StagedFileSink], None]] = {
+    "register": recover_register,
+    "marker": recover_marker,
+}
+
+
+def reset_topics(config: JobConfig, committed: Mapping[str, TopicState], snapshot: Snapshot) -> Mapping[str, TopicState]:
+    """The register's topics with those that source.startingOffsets names set anew, at the topics' present ids.
+
+    Partitions that it does not name keep their offsets, if their topic is still the same one.
+    """
+    spec = config.starting_offsets
+    if isinstance(spec, str):
+        raise ConfigError(
+            [f"source.startingOffsets = {spec}: --recover offsets wants every offset written out"],
+            "give them as JSON by --set source.startingOffsets=...",
+        )
+    filled = {topic: {**kept(committed.get(topic), snapshot[topic]), **spec.get(topic, {})} for topic in snapshot}
+    return {**committed, **starting_topics(filled, snapshot)}
+
+
+def kept(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:
+    """Offsets of a topic that may stay: none if it was recreated, only partitions that still exist."""
+    if state is None or state.id != snapshot.id:
+        return {}
+    return {p: offset for p, offset in state.offsets.items() if p in snapshot.partitions}

@@ -1,0 +1,134 @@
+"""One launch of a job, from the lock to the exit status.  What a cron line starts; runs on the driver.
+
+The order matters: everything that can be wrong is looked at before the register is written, a batch that a crash left
+prepared is finished before anything is planned, and Spark is started only if there is something to read.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from offsets.errors import AlreadyRunningError, StreamError
+from offsets.manager import OffsetManager, current_owner
+from offsets.store import OffsetStore
+from offsets.stores import open_store
+from offsets.structs import Owner, TopicPartition
+from streaming.admission import admit, reset_topics
+from streaming.broker import Broker
+from streaming.committer import Committer
+from streaming.config import JobConfig
+from streaming.ownership import check_ownership
+from streaming.planner import Planner, ends, first_snapshot
+from streaming.progress import BatchReport, RunProgress
+from streaming.runner import Drain, Runner
+from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
+from streaming.sinks.file import StagedFileSink
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10.0  # at the start a wrong address is the likely reason: said soon, within the 15 s that people wait
+SERVE_SECONDS = 30.0  # in mid-run a restart is the likely reason: waited for
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to the job file."""
+
+    available_now: bool = False
+    recover: str | None = None  # register, marker or offsets: see streaming.admission
+    debug: bool = False
+
+
+@dataclass
+class Launch:
+    """The parts of one run, put together.  `run` returns why it ended; errors are StreamErrors."""
+
+    config: JobConfig
+    options: Options
+    progress: RunProgress
+    drain: Drain
+
+    def run(self) -> str:
+        root = check_ownership()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.drain.request)
+        owner = current_owner(self.progress.run_id)
+        url, session = self.config.store, self.config.session_timeout_ms / 1000
+        with closing(open_store(url, session, CONNECT_SECONDS)) as store, held(store, owner):
+            return self.with_lock(root, OffsetManager(store, owner))
+
+    def with_lock(self, root: Path, manager: OffsetManager) -> str:
+        sink = StagedFileSink(self.config.sink_path, self.config.sink_format)
+        sink.check_writable()
+        with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
+            state = manager.read()
+            snapshot = first_snapshot(broker, self.config.subscribe, known=state.topics if state else ())
+            admit(self.config, self.options.recover, manager, sink, snapshot)
+        committer = Committer(manager, sink)
+        if redone := committer.redo():
+            log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
+            self.progress.add_redone(redone)
+        committer.collect_garbage()
+        if self.options.recover == "offsets":
+            topics = reset_topics(self.config, manager.state.topics, snapshot)
+            manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
+        targets = ends(snapshot) if self.options.available_now else None
+        return self.batches(root, manager, sink, committer, targets)
+
+    def batches(
+        self,
+        root: Path,
+        manager: OffsetManager,
+        sink: StagedFileSink,
+        committer: Committer,
+        targets: Mapping[TopicPartition, int] | None,
+    ) -> str:
+        config, now = self.config, self.options.available_now
+        with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
+            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets)
+            if now and not planner.next(manager.state.topics).ranges:
+                self.progress.see_latest(planner.latest)
+                return "nothing new"
+            stage = stage_with(config, sink)
+            runner = Runner(manager, planner, committer, stage, self.report, now, self.drain)
+            with spark(config, root, self.drain, self.options.debug) as sc:
+                run_batches(sc, runner, DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000)
+            self.progress.see_latest(planner.latest)
+        if runner.failure:
+            raise runner.failure from runner.cause
+        return "drained on a signal" if self.drain.requested else "reached the end offsets seen at the start"
+
+    def report(self, batch: BatchReport) -> None:
+        self.progress.add(batch)
+        log.info(batch.line())
+
+
+@contextmanager
+def held(store: OffsetStore, owner: Owner) -> Iterator[None]:
+    """Holds the store's lock.  Waits as long as a dead holder keeps it; then says who holds it and its last commit."""
+    try:
+        lock = store.lock(owner, store.dead_holder_seconds)
+        lock.__enter__()
+    except AlreadyRunningError as e:
+        raise AlreadyRunningError(e.holder, last_commit(store), e.waited) from None
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def last_commit(store: OffsetStore) -> str:
+    """When the register was last committed, for people; "never" or "unknown"."""
+    try:
+        state = OffsetManager(store, current_owner("")).read()
+    except StreamError:
+        return "unknown"
+    if state is None or not state.committed_ms:
+        return "never"
+    return datetime.fromtimestamp(state.committed_ms / 1000, timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,71 @@
+"""What the next batch reads: asks Kafka, then lets `offsets.planning` decide.  Runs on the driver; writes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from offsets.errors import ConfigError, DataLossError
+from offsets.planning import Plan, TopicSnapshot, plan
+from offsets.structs import TopicPartition, TopicState
+from streaming.broker import Broker
+from streaming.config import nearest
+
+CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
+
+Snapshot = Mapping[str, TopicSnapshot]
+
+
+class Planner:
+    """Plans from the register's topics.  `targets` (exclusive ends) bound an --available-now run; None: no end."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        topics: Sequence[str],
+        max_records: int | None,
+        targets: Mapping[TopicPartition, int] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._broker, self._topics, self._max_records = broker, tuple(topics), max_records
+        self.targets, self._sleep = targets, sleep
+        self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
+
+    def next(self, cursor: Mapping[str, TopicState]) -> Plan:
+        """The next ranges from `cursor`; none when nothing is left.
+
+        Raises DataLossError only when two looks, a second apart, agree that records are gone; UnavailableError.
+        """
+        try:
+            return self._plan(cursor)
+        except DataLossError:
+            self._sleep(CONFIRM_SECONDS)
+            return self._plan(cursor)
+
+    def _plan(self, cursor: Mapping[str, TopicState]) -> Plan:
+        snapshot = self._broker.snapshot(self._topics)
+        self.latest = ends(snapshot)
+        named = {topic: state for topic, state in cursor.items() if topic in self._topics}
+        planned = plan(named, snapshot, self._max_records, self.targets)
+        # A topic that the job no longer names stays in the register, untouched, until a job names it again.
+        return replace(planned, topics={**cursor, **planned.topics})
+
+
+def ends(snapshot: Snapshot) -> dict[TopicPartition, int]:
+    """The last stable offset (exclusive) of every partition."""
+    return {TopicPartition(t, p): end for t, s in snapshot.items() for p, (_, end) in s.partitions.items()}
+
+
+def first_snapshot(broker: Broker, topics: Sequence[str], known: Collection[str]) -> Snapshot:
+    """The topics as they are at the start.
+
+    A name that neither exists nor is `known` to the register is a ConfigError with the nearest one; a known topic that
+    is gone is left to planning, which calls it a loss.
+    """
+    snapshot = broker.snapshot(topics)
+    if missing := [t for t in topics if t not in snapshot and t not in known]:
+        existing = broker.existing_topics()
+        problems = [f"source.subscribe: topic {t} does not exist{nearest(t, existing)}" for t in missing]
+        raise ConfigError(problems, "create the topic or correct source.subscribe; nothing was written")
+    return snapshot

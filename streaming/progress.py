@@ -1,0 +1,115 @@
+"""What a run says of itself: a line a batch, and one JSON object at the end, in Structured Streaming's field names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from offsets.structs import Manifest, OffsetRange, TopicPartition
+from streaming.committer import TaskResult
+
+Offsets = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """One committed batch.  Times in ms."""
+
+    manifest: Manifest
+    results: tuple[TaskResult, ...]
+    duration_ms: Mapping[str, int]
+    seconds: float
+    lag: int  # records below the ends last seen that are not committed yet
+
+    @property
+    def bad(self) -> int:
+        return sum(r.bad for r in self.results)
+
+    @property
+    def rows(self) -> int:
+        return sum(f.count for f in self.manifest.files)
+
+    def line(self) -> str:
+        """The log line of this batch."""
+        rate = self.manifest.records / max(self.seconds, 1e-9)
+        steps = " ".join(f"{step}={ms}" for step, ms in self.duration_ms.items())
+        return (
+            f"batch {self.manifest.seq}: {self.manifest.records:,} records in {self.seconds:.2f} s ({rate:,.0f}/s), "
+            f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.bad:,} bad, lag {self.lag:,}; ms: {steps}"
+        )
+
+
+@dataclass
+class RunProgress:
+    """Adds up the batches of one run; `summary` is the JSON object that a run prints last."""
+
+    name: str
+    run_id: str
+    sink: str
+    clock: Callable[[], float] = time.monotonic
+    batches: int = 0
+    records: int = 0
+    rows: int = 0
+    bad: int = 0
+    busy_seconds: float = 0.0
+    redone: int = 0  # batches that an earlier run left prepared and this one finished
+    start: Offsets = field(default_factory=dict)
+    end: Offsets = field(default_factory=dict)
+    latest: Offsets = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+        self._timestamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def add(self, report: BatchReport) -> None:
+        self.batches += 1
+        self.records += report.manifest.records
+        self.rows += report.rows
+        self.bad += report.bad
+        self.busy_seconds += report.seconds
+        self._cover(report.manifest.ranges)
+
+    def add_redone(self, manifest: Manifest) -> None:
+        """A batch of an earlier run: its rows are published by this one, its records were read by that one."""
+        self.redone += 1
+        self._cover(manifest.ranges)
+
+    def _cover(self, ranges: Iterable[OffsetRange]) -> None:
+        for r in ranges:
+            self.start.setdefault(r.topic, {}).setdefault(str(r.partition), r.from_offset)
+            self.end.setdefault(r.topic, {})[str(r.partition)] = r.until_offset
+
+    def see_latest(self, latest: Mapping[TopicPartition, int]) -> None:
+        for tp, end in latest.items():
+            self.latest.setdefault(tp.topic, {})[str(tp.partition)] = end
+
+    def summary(self, exit_status: int, exit_reason: str) -> dict[str, Any]:
+        """One JSON object: inputRowsPerSecond over the whole run, processedRowsPerSecond while a batch was worked on."""
+        seconds = self.clock() - self._began
+        return {
+            "name": self.name,
+            "runId": self.run_id,
+            "timestamp": self._timestamp,
+            "batches": self.batches,
+            "redoneBatches": self.redone,
+            "numInputRows": self.records,
+            "inputRowsPerSecond": round(self.records / seconds, 1) if seconds else 0.0,
+            "processedRowsPerSecond": round(self.records / self.busy_seconds, 1) if self.busy_seconds else 0.0,
+            "durationMs": {"run": round(seconds * 1000), "batches": round(self.busy_seconds * 1000)},
+            "sources": [
+                {
+                    "description": f"KafkaDirectStream[{', '.join(sorted(self.latest))}]",
+                    "startOffset": self.start,
+                    "endOffset": self.end,
+                    "latestOffset": self.latest,
+                    "numInputRows": self.records,
+                }
+            ],
+            "sink": {"description": self.sink, "numOutputRows": self.rows},
+            "badRecords": self.bad,
+            "exitStatus": exit_status,
+            "exitReason": exit_reason,
+        }

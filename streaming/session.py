@@ -1,0 +1,102 @@
+"""Starts and stops Spark for one run, and connects a Runner to it.  Runs on the driver.
+
+Never calls `ssc.checkpoint`: a DStream checkpoint dies at a code upgrade, and the register makes it needless.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offsets.structs import OffsetRange
+from streaming.broker import consumer_config
+from streaming.committer import TaskResult
+from streaming.config import JobConfig
+from streaming.direct import range_stream
+from streaming.runner import Drain, Runner
+from streaming.shipping import ship
+from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.task import StageTask
+from streaming.watch import exit_when, jvm_gone
+
+if TYPE_CHECKING:
+    from pyspark import RDD, SparkContext
+    from pyspark.streaming import StreamingContext
+
+DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-now run plans as soon as it has committed
+STOP_SECONDS = 20.0
+
+
+def stage_with(config: JobConfig, sink: StagedFileSink) -> Callable[[RDD[OffsetRange], StagingPlace], Sequence[TaskResult]]:
+    """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
+    client = consumer_config(config.kafka, config.name)
+
+    def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
+        return rdd.mapPartitions(StageTask(client, sink, place, config.function)).collect()
+
+    return stage
+
+
+@contextmanager
+def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[SparkContext]:
+    """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
+    conf.setIfMissing("spark.master", "local[*]")
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    if conf.get("spark.master", "").startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
+        sc = SparkContext(conf=conf)
+        # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
+        signal.signal(signal.SIGINT, drain.request)
+        exit_when(jvm_gone(sc._gateway))
+        sc.setLogLevel("WARN" if debug else "OFF")
+        try:
+            ship(sc, root, config.function, Path(config.job_file).resolve().parent, Path(scratch))
+            yield sc
+        finally:
+            with bounded(STOP_SECONDS):
+                sc.stop()
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Ends the process if the block hangs: a JVM that does not stop must not keep the next launch waiting."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def run_batches(sc: SparkContext, runner: Runner, tick_seconds: float) -> None:
+    """Lets Spark drive `runner` until it is finished."""
+    from pyspark.streaming import StreamingContext
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # DStreams are deprecated; this project keeps to them knowingly
+        ssc: StreamingContext = StreamingContext(sc, tick_seconds)  # type: ignore[arg-type]
+    range_stream(ssc, runner.plan).foreachRDD(lambda time, rdd: runner.run_batch(time, rdd))
+    ssc.start()
+    try:
+        runner.wait(lambda: raise_reported(ssc))
+    finally:
+        with bounded(STOP_SECONDS):
+            ssc.stop(stopSparkContext=False, stopGraceFully=False)
+
+
+def raise_reported(ssc: StreamingContext) -> None:
+    """Raises the error, if any, that Spark Streaming met outside of a batch's own code."""
+    ssc._jssc.awaitTerminationOrTimeout(1)

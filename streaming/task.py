@@ -1,0 +1,42 @@
+"""What one task does, all of it in the executor's own Python process: fetch one range, transform, stage.
+
+Nothing here publishes or writes an offset, so a retried, speculative or late attempt can do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from offsets.structs import OffsetRange
+from streaming.committer import TaskResult
+from streaming.fetch import read_range
+from streaming.rows import RowCounts, grouped, load_function
+from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.taskerrors import crossing
+
+PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the task gives up and the run exits 69
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """For `RDD.mapPartitions` on a range stream.  Pickles by reference: executors import this module."""
+
+    client: Mapping[str, str]
+    sink: StagedFileSink
+    place: StagingPlace
+    function: str | None
+
+    def __call__(self, ranges: Iterable[OffsetRange]) -> Iterator[TaskResult]:
+        with crossing():
+            for range_ in ranges:
+                yield self.stage(range_)
+
+    def stage(self, range_: OffsetRange) -> TaskResult:
+        """Reads the whole range and stages its rows.  Raises StreamErrors; on any error nothing is left half-named."""
+        counts = RowCounts()
+        function = load_function(self.function)
+        chunks = read_range(self.client, range_, PROGRESS_SECONDS)
+        groups = (grouped(function, chunk, self.sink.format, counts) for chunk in chunks)
+        files = self.sink.stage(self.place, range_, groups)
+        return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad)
