@@ -1,0 +1,33 @@
+"""``python -m servers.watcher PID START DATA``: waits until the process has ended, then kills all of DATA's.
+
+It needs nothing from its owner, so it works after a SIGKILL of the owner as well.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from pathlib import Path
+
+from servers.daemon import end_marked, marked, start_time, wait_for
+
+
+def main(pid: int, start: int, data: Path) -> None:
+    """Returns when nothing of the sandbox is left."""
+    _wait(pid, start)
+    end_marked(data)
+    wait_for(lambda: not marked(data), 30, f"the processes of {data} to end")
+
+
+def _wait(pid: int, start: int) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    if start_time(pid) == start:
+        select.select([handle], [], [])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,109 @@
+"""Real servers for every test that asks for one: started when first asked for, ended with the run, never skipped.
+
+`kafka`, `zookeeper` and `hdfs` live for the whole run; whatever a test killed or stopped is up again before the next.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT / "scripts", ROOT):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from servers.cluster import Sandbox  # noqa: E402
+from servers.hdfs_server import Hdfs  # noqa: E402
+from servers.jvm import java_home as find_java_home  # noqa: E402
+from servers.kafka_server import Kafka  # noqa: E402
+from servers.proxy import Proxy  # noqa: E402
+from servers.zookeeper_server import ZooKeeper  # noqa: E402
+
+# Executors import the project from the checkout as well, whatever the working folder of the run.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+
+@pytest.fixture(scope="session")
+def java_home() -> Path:
+    """A Java 17 or 21, set as JAVA_HOME for Spark."""
+    home = find_java_home()
+    os.environ["JAVA_HOME"] = str(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The run's servers, none started yet; they end with the run, even if it is killed."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("servers"))
+    sandbox.end_with_me()
+    yield sandbox
+    sandbox.down(graceful=False)
+
+
+@pytest.fixture(scope="session")
+def kafka(sandbox: Sandbox, java_home: Path) -> Kafka:
+    """`kafka.bootstrap`; `kafka.broker` is the process."""
+    sandbox.up(["kafka"])
+    return sandbox.kafka
+
+
+@pytest.fixture(scope="session")
+def zookeeper(sandbox: Sandbox, java_home: Path) -> ZooKeeper:
+    """`zookeeper.hosts`; `zookeeper.server` is the process."""
+    sandbox.up(["zookeeper"])
+    return sandbox.zookeeper
+
+
+@pytest.fixture(scope="session")
+def hdfs(sandbox: Sandbox, java_home: Path) -> Hdfs:
+    """`hdfs.webhdfs`, `hdfs.webhdfs_url`, `hdfs.url`, `hdfs.client(user)`; `hdfs.namenode` and `hdfs.datanode`."""
+    sandbox.up(["hdfs"])
+    return sandbox.hdfs
+
+
+@pytest.fixture(autouse=True)
+def _mend_servers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server that the test left killed or stopped is up again for the next one."""
+    yield
+    if "sandbox" in request.fixturenames:
+        sandbox: Sandbox = request.getfixturevalue("sandbox")
+        for server in sandbox.known():
+            if not server.alive or any(daemon.stopped for daemon in server.daemons):
+                server.up()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[..., Proxy]]:
+    """`proxy(target, port=0)` gives a TCP proxy to "host:port"; all of them are closed after the test."""
+    made: list[Proxy] = []
+
+    def make(target: str, port: int = 0) -> Proxy:
+        made.append(Proxy(target, port))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def kafka_proxy(kafka: Kafka, proxy: Callable[..., Proxy]) -> Proxy:
+    """A proxy in front of the broker: a client that bootstraps at `kafka_proxy.address` stays behind it."""
+    return proxy(kafka.proxy_target, kafka.ports["proxy"])
+
+
+@pytest.fixture(scope="session")
+def pyspark35() -> Path:
+    """The python of a second venv with the newest pyspark 3.5, made once: for the smoke run on the older Spark."""
+    home = ROOT / ".venv-pyspark35"
+    python = home / "bin" / "python"
+    script = ROOT / "scripts" / "venv-pyspark35"
+    subprocess.run([str(script), sys.executable, str(home)], check=True)
+    return python
