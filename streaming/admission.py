@@ -18,6 +18,7 @@ from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
 
 Snapshot = Mapping[str, TopicSnapshot]
+Topics = Mapping[str, TopicState]
 
 
 def admit(
@@ -67,7 +68,7 @@ MENDERS: dict[str | None, Callable[[JobConfig, OffsetManager, StagedFileSink], N
 }
 
 
-def reset_topics(config: JobConfig, committed: Mapping[str, TopicState], snapshot: Snapshot) -> Mapping[str, TopicState]:
+def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
     """The register's topics with those that source.startingOffsets names set anew, at the topics' present ids.
 
     Partitions that it does not name keep their offsets, if their topic is still the same one.

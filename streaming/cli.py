@@ -26,7 +26,7 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("run_stream.py", description=manual, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("job", metavar="JOB.cfg", help="the job file")
     parser.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="overrides the job file"
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
     )
     parser.add_argument("--available-now", action="store_true", help="stop at the end offsets seen at the start")
     parser.add_argument(

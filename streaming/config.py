@@ -83,7 +83,8 @@ def _starting_offsets(text: str) -> StartingOffsets:
             for topic, offsets in json.loads(text).items()
         }
     except (ValueError, AttributeError, TypeError):
-        raise ValueError('must be earliest, latest or JSON like {"topic":{"0":23,"1":-2}} (-2 earliest, -1 latest)') from None
+        example = '{"topic":{"0":23,"1":-2}}'
+        raise ValueError(f"must be earliest, latest or JSON like {example} (-2 earliest, -1 latest)") from None
 
 
 def _offset(value: Any) -> int:
@@ -247,7 +248,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]:
     kafka, spark = properties["kafka"], properties["spark"]
-    missing = [] if kafka.get("bootstrap.servers") else ["kafka.bootstrap.servers: missing (host:port, separated by commas)"]
-    wrong = [f"spark.{key}: the section [spark] takes names that begin with spark." for key in spark if not key.startswith("spark.")]
+    servers = kafka.get("bootstrap.servers")
+    missing = [] if servers else ["kafka.bootstrap.servers: missing (host:port, separated by commas)"]
+    wrong = [f"spark.{key}: names in [spark] begin with spark." for key in spark if not key.startswith("spark.")]
     refused = [f"{key}: refused, {why}" for key, why in REFUSED_SPARK.items() if key in spark]
     return missing + [f"kafka.{problem}" for problem in refused_properties(kafka)] + wrong + refused

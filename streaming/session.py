@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from streaming.broker import consumer_config
 from streaming.committer import TaskResult
 from streaming.config import JobConfig
 from streaming.direct import range_stream
-from streaming.runner import Drain, Runner
+from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
 from streaming.sinks.file import StagedFileSink, StagingPlace
 from streaming.task import StageTask
@@ -35,7 +35,7 @@ DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-no
 STOP_SECONDS = 20.0
 
 
-def stage_with(config: JobConfig, sink: StagedFileSink) -> Callable[[RDD[OffsetRange], StagingPlace], Sequence[TaskResult]]:
+def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
     """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
     client = consumer_config(config.kafka, config.name)
 

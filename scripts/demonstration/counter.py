@@ -1,0 +1,98 @@
+"""Counts what landed against what was produced.  Independent: plain listings and the producer's log, nothing of ours.
+
+It never looks at the register, the batch log or staging: a reader of the lake has none of them either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hdfs import Client, InsecureClient
+
+Files = Iterable[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Count:
+    """All numbers are records.  ``foreign``: landed but never acknowledged to the producer."""
+
+    produced: int
+    landed: int
+    unparsable: int
+    missing: int
+    duplicated: int
+    foreign: int
+    misjudged: int  # good lines among the unparsable, or malformed ones among the good
+
+    @property
+    def exact(self) -> bool:
+        return not (self.missing or self.duplicated or self.foreign or self.misjudged)
+
+
+def local_files(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Every published file below `root`: whatever begins with `_` or `.` is not data."""
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if path.is_file() and not any(part[0] in "_." for part in relative.parts):
+            yield str(relative), path.read_bytes()
+
+
+def hdfs_files(client: Client, root: str) -> Iterator[tuple[str, bytes]]:
+    """The same over WebHDFS."""
+    for folder, folders, files in client.walk(root):
+        folders[:] = [f for f in folders if f[0] not in "_."]
+        inside = [p for p in folder[len(root) :].split("/") if p]
+        for name in sorted(files) if not any(part[0] in "_." for part in inside) else ():
+            if name[0] not in "_.":
+                with client.read(f"{folder}/{name}") as reader:
+                    yield "/".join([*inside, name]), reader.read()
+
+
+def published(sink_url: str) -> Callable[[], Files]:
+    """A function that lists and reads the data files below a `file:` or `webhdfs:` URL."""
+    scheme, _, rest = sink_url.partition("://")
+    if scheme == "file":
+        return lambda: local_files(Path(rest))
+    host, _, path = rest.partition("/")
+    client = InsecureClient(f"http://{host}", timeout=30)
+    return lambda: hdfs_files(client, f"/{path}")
+
+
+def rows(files: Files) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(folder, row) of every line of every file."""
+    for name, content in files:
+        for line in content.splitlines():
+            yield name.split("/")[0], json.loads(line)
+
+
+def acknowledged(log: Path) -> Iterator[tuple[str, bool]]:
+    """(topic-partition-offset, malformed) of every record that the producer's log says was acknowledged."""
+    with log.open(encoding="utf-8") as lines:
+        for entry in map(json.loads, lines):
+            if entry["outcome"] == "acknowledged":
+                yield f"{entry['topic']}-{entry['partition']}-{entry['offset']}", entry["malformed"]
+
+
+def count(files: Files, log: Path, unparsable_folder: str = "unparsable") -> Count:
+    """Compares, record by record, where each lies in Kafka."""
+    produced = dict(acknowledged(log))
+    seen: Counter[str] = Counter()
+    bad: set[str] = set()
+    for folder, row in rows(files):
+        seen[row["id"]] += 1
+        if folder == unparsable_folder:
+            bad.add(row["id"])
+    return Count(
+        produced=len(produced),
+        landed=len(seen) - len(bad),
+        unparsable=len(bad),
+        missing=len(produced.keys() - seen.keys()),
+        duplicated=sum(n - 1 for n in seen.values()),
+        foreign=len(seen.keys() - produced.keys()),
+        misjudged=sum((id_ in bad) != malformed for id_, malformed in produced.items() if id_ in seen),
+    )
