@@ -38,8 +38,8 @@ class Loss:
 
     ``kind``: EXPIRED (the log starts after the committed offset), BEYOND_END (the log ends before it),
     VANISHED (the partition is gone), REPLACED (the topic has another id), TOPIC_MISSING.
-    ``[lost_from, lost_until)``: what is lost, or cannot be vouched for; ``resume``: the first offset that is readable.
-    For topics as a whole, partition is -1.
+    ``[lost_from, lost_until)``: what is lost, or cannot be vouched for; ``resume``: the first offset that is readable,
+    -1 if there is none.  For topics as a whole, partition and all offsets are -1.
     """
 
     kind: str
@@ -74,6 +74,14 @@ class RegisterError(StreamError):
 
 class StateDamagedError(RegisterError):
     """Bytes that are not a register or manifest of a known format with a right checksum.  Never guessed at."""
+
+
+class ForeignStateError(StateDamagedError):
+    """Bytes of another program, of another kind, or of a newer format: may be whole, so never replaced by a repair."""
+
+
+class ProtocolError(StreamError):
+    """A step that the register does not allow now: a defect in the caller.  Nothing was written."""
 
 
 class StagingLostError(RegisterError):
@@ -113,6 +121,10 @@ class AlreadyRunningError(StreamError):
             "nothing to do if that run is healthy; the next launch takes over by itself when it ends",
         )
         self.holder = holder
+
+
+class StoreError(StreamError):
+    """The offset store refused: no rights, no space, or a path that is not what it should be."""
 
 
 class SinkError(StreamError):

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from offsets.errors import ConfigError, RegisterError
+from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
-from offsets.planning import TopicSnapshot, starting_topics
-from offsets.protocol import Decision, first_launch
+from offsets.planning import TopicSnapshot
+from offsets.starting import starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink

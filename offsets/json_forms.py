@@ -1,0 +1,216 @@
+"""What state, manifest and marker look like as JSON values, and the checks that such a value is exactly that.
+
+`dump_*` gives plain lists and dicts, `load_*` the structs.  Every load raises ValueError, and nothing else, for a field
+too many, too few or of another type, for a number out of range, and for parts that contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, StagedFile, State, TopicState
+
+MAX_OFFSET = 2**63 - 1  # Kafka's own: a signed 64-bit integer
+Load = Callable[[Any], Any]
+
+
+def dump_state(s: State) -> dict[str, Any]:
+    owner = [s.owner.host, s.owner.pid, s.owner.started, s.owner.run_id]
+    forms = {"owner": owner, "topics": dump_topics(s.topics), "pending": s.pending and dump_pending(s.pending)}
+    return {name: getattr(s, name) for name in _STATE} | forms
+
+
+def load_state(value: Any) -> State:
+    fields = _checked(value, _STATE)
+    pending = fields.pop("pending")
+    return State(**fields, pending=None if pending is None else load_pending(pending, fields["topics"]))
+
+
+def dump_topics(topics: Mapping[str, TopicState]) -> dict[str, Any]:
+    return {name: {"id": topic.id, "offsets": pack(topic.offsets)} for name, topic in topics.items()}
+
+
+def load_topics(value: Any) -> dict[str, TopicState]:
+    return {as_name(name): TopicState(**_checked(topic, _TOPIC)) for name, topic in as_mapping(value).items()}
+
+
+def dump_pending(pending: Pending) -> dict[str, Any]:
+    """Without the from offsets: they are the committed ones, always, and so 10,000 partitions fit."""
+    until: dict[str, dict[int, int]] = {}
+    for r in pending.ranges:
+        until.setdefault(r.topic, {})[r.partition] = r.until_offset
+    ref = pending.manifest and {name: getattr(pending.manifest, name) for name in _REF}
+    return {"until": {topic: pack(offsets) for topic, offsets in until.items()}, "manifest": ref}
+
+
+def load_pending(value: Any, cursor: Mapping[str, TopicState]) -> Pending:
+    """`cursor`: the committed offsets, at which every range of the batch begins."""
+    until, ref = fields_of(value, "until", "manifest")
+    ranges = []
+    for topic, runs in sorted(as_mapping(until).items()):
+        committed = cursor[topic].offsets if topic in cursor else {}
+        for partition, end in unpack(runs).items():
+            if committed.get(partition, MAX_OFFSET) >= end:
+                raise ValueError(f"pending {topic}-{partition} until {end} does not follow {committed.get(partition)}")
+            ranges.append(OffsetRange(topic, partition, committed[partition], end))
+    return Pending(tuple(ranges), None if ref is None else ManifestRef(**_checked(ref, _REF)))
+
+
+def dump_manifest(m: Manifest) -> dict[str, Any]:
+    files = [[f.staged, f.final, f.length, f.crc32, f.count, f.bad] for f in m.files]
+    forms = {"topics": dump_topics(m.topics), "ranges": [list(r) for r in m.ranges], "files": files}
+    return {name: getattr(m, name) for name in _MANIFEST} | forms
+
+
+def load_manifest(value: Any) -> Manifest:
+    fields = _checked(value, _MANIFEST)
+    for r in fields["ranges"]:
+        topic = fields["topics"].get(r.topic)
+        if topic is None or topic.offsets.get(r.partition) != r.until_offset:
+            raise ValueError(f"{r} does not end where the manifest's map of offsets goes on")
+    return Manifest(**fields)
+
+
+def load_ranges(value: Any) -> tuple[OffsetRange, ...]:
+    found = tuple(_load_range(r) for r in as_list(value))
+    if sorted({r.topic_partition for r in found}) != [r.topic_partition for r in found]:
+        raise ValueError("the ranges are not sorted, or name a partition twice")
+    return found
+
+
+def load_files(value: Any) -> tuple[StagedFile, ...]:
+    found = tuple(_load_file(f) for f in as_list(value))
+    if len({f.staged for f in found}) < len(found) or len({f.final for f in found}) < len(found):
+        raise ValueError("a staged or a final name stands twice")
+    return found
+
+
+def dump_marker(app: str) -> dict[str, Any]:
+    return {"app": app}
+
+
+def load_marker(value: Any) -> str:
+    return as_name(fields_of(value, "app")[0])
+
+
+def pack(offsets: Mapping[int, int]) -> list[list[int]]:
+    """[[first partition, its offset, the next partition's, ...], ...]: little more than the offsets' own digits."""
+    runs: list[list[int]] = []
+    following = None
+    for partition, offset in sorted(offsets.items()):
+        if partition != following:
+            runs.append([partition])
+        runs[-1].append(offset)
+        following = partition + 1
+    return runs
+
+
+def unpack(value: Any) -> dict[int, int]:
+    offsets: dict[int, int] = {}
+    following = 0
+    for run in as_list(value):
+        first, *values = map(as_integer, as_list(run) or [0])
+        if first < following or not values:
+            raise ValueError(f"partitions from {first} on are missing, or not in order")
+        following = first + len(values)
+        offsets.update(zip(range(first, following), values, strict=True))
+    return offsets
+
+
+def as_mapping(value: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise ValueError(f"expected an object, found {value!r:.80}")
+    return value
+
+
+def as_list(value: Any, length: int | None = None) -> list[Any]:
+    if type(value) is not list or (length is not None and len(value) != length):
+        raise ValueError(f"expected a list{'' if length is None else f' of {length}'}, found {value!r:.80}")
+    return value
+
+
+def as_integer(value: Any, most: int = MAX_OFFSET) -> int:
+    if type(value) is not int or not 0 <= value <= most:  # bool is an int to isinstance
+        raise ValueError(f"expected an integer from 0 to {most}, found {value!r:.80}")
+    return value
+
+
+def as_text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"expected a string, found {value!r:.80}")
+    return value
+
+
+def as_name(value: Any) -> str:
+    if not as_text(value):
+        raise ValueError("expected a name, found an empty string")
+    return str(value)
+
+
+def as_path(value: Any) -> str:
+    """Relative to the sink's root and never above it: what a manifest names is moved."""
+    if any(part in ("", ".", "..") for part in as_text(value).split("/")):
+        raise ValueError(f"expected a path inside the sink, found {value!r:.200}")
+    return str(value)
+
+
+def fields_of(value: Any, *names: str) -> list[Any]:
+    """The values of exactly these fields, in this order."""
+    found = as_mapping(value)
+    if found.keys() != set(names):
+        raise ValueError(f"expected the fields {sorted(names)}, found {sorted(found)!r:.200}")
+    return [found[name] for name in names]
+
+
+def _checked(value: Any, form: Mapping[str, Load]) -> dict[str, Any]:
+    values = fields_of(value, *form)
+    return {name: load(found) for (name, load), found in zip(form.items(), values, strict=True)}
+
+
+def _load_owner(value: Any) -> Owner:
+    host, pid, started, run_id = as_list(value, 4)
+    return Owner(as_text(host), as_integer(pid), as_text(started), as_text(run_id))
+
+
+def _load_range(value: Any) -> OffsetRange:
+    topic, partition, from_offset, until_offset = as_list(value, 4)
+    found = OffsetRange(as_name(topic), as_integer(partition), as_integer(from_offset), as_integer(until_offset))
+    if found.size() <= 0:
+        raise ValueError(f"{found} is empty")
+    return found
+
+
+def _load_file(value: Any) -> StagedFile:
+    staged, final, length, crc32, count, bad = as_list(value, 6)
+    sizes = as_integer(length), as_integer(crc32, 2**32 - 1), as_integer(count), as_integer(bad)
+    return StagedFile(as_path(staged), as_path(final), *sizes)
+
+
+_TOPIC: Mapping[str, Load] = {"id": as_text, "offsets": unpack}
+_REF: Mapping[str, Load] = {"path": as_path, "sha256": as_name, "files": as_integer}
+_STATE: Mapping[str, Load] = {
+    "app": as_name,
+    "generation": as_integer,
+    "epoch": as_integer,
+    "owner": _load_owner,
+    "nonce": as_name,
+    "seq": as_integer,
+    "topics": load_topics,
+    "pending": lambda value: value,  # needs the topics: load_state looks at it last
+    "step": as_name,
+    "time_ms": as_integer,
+    "committed_ms": as_integer,
+    "reason": as_text,
+}
+_MANIFEST: Mapping[str, Load] = {
+    "app": as_name,
+    "generation": as_integer,
+    "epoch": as_integer,
+    "seq": as_integer,
+    "ranges": load_ranges,
+    "topics": load_topics,
+    "files": load_files,
+    "records": as_integer,
+    "time_ms": as_integer,
+}

@@ -1,0 +1,162 @@
+"""What the next batch reads: the cursor of the register against one snapshot of Kafka, and the limits.
+
+Finds every loss there is (expired, truncated, vanished, replaced, missing) and reports all of them at once.  Never
+skips a record by itself, never asks Kafka or a clock.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from offsets.errors import DataLossError, Loss
+from offsets.rate import split_by_lag
+from offsets.structs import OffsetRange, TopicPartition, TopicState
+
+
+@dataclass(frozen=True)
+class TopicSnapshot:
+    """One topic as Kafka described it: its id and, for every partition, ``[beginning, end)``.
+
+    `end` is the last stable offset: what a reader of committed records can reach.
+    """
+
+    id: str
+    partitions: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`ranges`: sorted, none of them empty.  `topics`: the cursor with new partitions added where they begin."""
+
+    ranges: tuple[OffsetRange, ...]
+    topics: Mapping[str, TopicState]
+
+
+def plan(
+    topics: Mapping[str, TopicState],
+    snapshot: Mapping[str, TopicSnapshot],
+    max_records: int | None = None,
+    until: Mapping[TopicPartition, int] | None = None,
+    job: str = "JOB.cfg",
+) -> Plan:
+    """The next batch: from the cursor to the ends in `snapshot`, at most about `max_records` offsets (None: no limit).
+
+    Partitions and topics that the cursor does not know start at their beginning: none of their first records is lost.
+    `until` caps the ends of a run at what its first look saw; a partition that it does not name is left for the next
+    run.  Every partition of `topics` is checked, so leave out topics that are no longer read, and put them back
+    (``{**register, **plan.topics}``) before PREPARE.
+
+    Raises DataLossError with every loss.  One snapshot may be stale: a broker that lags may report an end behind the
+    cursor (K9), so on BEYOND_END the caller takes a second snapshot and believes only what that one says as well (K8).
+    """
+    losses = find_losses(topics, snapshot)
+    if losses:
+        raise DataLossError(losses, _remedy(topics, snapshot, losses, job))
+    cursor = _with_new_partitions(topics, snapshot)
+    lags = {tp: end - _offset(cursor, tp) for tp, end in _ends(cursor, snapshot, until)}
+    taken = lags if max_records is None else split_by_lag(lags, max_records)
+    return Plan(tuple(_ranges(cursor, taken)), cursor)
+
+
+def find_losses(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> list[Loss]:
+    """Everything that the cursor expects and Kafka no longer has, sorted by topic and partition."""
+    return [loss for name in sorted(topics) for loss in _losses_of(name, topics[name], snapshot.get(name))]
+
+
+def resume_offsets(
+    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: Sequence[Loss]
+) -> dict[str, dict[int, int]]:
+    """Where a new generation would have to go on: the first readable offset of every partition with a loss.
+
+    Of a topic that was replaced or has lost partitions, every partition that it has now.  A topic that Kafka does not
+    have is left out.
+    """
+    lost = {(loss.topic, loss.partition) for loss in losses}
+    whole = {loss.topic for loss in losses if loss.resume < 0}
+    resumed = {name: _resume_topic(topics[name], snapshot[name]) for name, _ in sorted(lost) if name in snapshot}
+    return {
+        name: {p: offset for p, offset in offsets.items() if name in whole or (name, p) in lost}
+        for name, offsets in resumed.items()
+    }
+
+
+def _losses_of(name: str, known: TopicState, now: TopicSnapshot | None) -> Iterator[Loss]:
+    if now is None:
+        yield Loss("TOPIC_MISSING", name, -1, -1, -1, -1, f"Kafka does not have the topic with id {known.id}")
+    elif now.id != known.id:
+        detail = f"its id was {known.id} and is {now.id}: deleted and created again"
+        yield Loss("REPLACED", name, -1, -1, -1, -1, detail)
+    else:
+        for partition, offset in sorted(known.offsets.items()):
+            if loss := _loss_of(name, partition, offset, now.partitions.get(partition)):
+                yield loss
+
+
+def _loss_of(name: str, partition: int, offset: int, span: tuple[int, int] | None) -> Loss | None:
+    if span is None:
+        detail = f"Kafka no longer has the partition; it was read up to {offset}"
+        return Loss("VANISHED", name, partition, offset, offset, -1, detail)
+    beginning, end = span
+    if offset < beginning:
+        detail = f"committed {offset}, the log begins at {beginning}"
+        return Loss("EXPIRED", name, partition, offset, beginning, beginning, detail)
+    if offset > end:
+        return Loss("BEYOND_END", name, partition, end, offset, end, f"committed {offset}, the log ends at {end}")
+    return None
+
+
+def _resume_topic(known: TopicState, now: TopicSnapshot) -> dict[int, int]:
+    offsets = known.offsets if known.id == now.id else {}
+    spans = sorted(now.partitions.items())
+    return {p: min(max(offsets.get(p, beginning), beginning), end) for p, (beginning, end) in spans}
+
+
+def _remedy(
+    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: list[Loss], job: str
+) -> str:
+    missing = sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING")
+    if missing:
+        return f"correct [kafka] bootstrap.servers or [source] subscribe, or create {', '.join(missing)} again"
+    setting = "source.startingOffsets=" + json.dumps(resume_offsets(topics, snapshot, losses), separators=(",", ":"))
+    command = f"run_stream.py {job} --recover offsets --set {shlex.quote(setting)}"
+    return f"if these records are to be given up, start a new generation at what is readable: {command}"
+
+
+def _with_new_partitions(
+    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]
+) -> dict[str, TopicState]:
+    cursor = dict(topics)
+    for name, now in snapshot.items():
+        known = topics[name].offsets if name in topics else {}
+        beginnings = {partition: beginning for partition, (beginning, _) in now.partitions.items()}
+        cursor[name] = TopicState(now.id, {**beginnings, **known})
+    return cursor
+
+
+def _ends(
+    cursor: Mapping[str, TopicState],
+    snapshot: Mapping[str, TopicSnapshot],
+    until: Mapping[TopicPartition, int] | None,
+) -> Iterator[tuple[TopicPartition, int]]:
+    """Up to where each partition may be read in this run."""
+    for name in cursor:
+        for partition, (_, end) in snapshot[name].partitions.items():
+            tp = TopicPartition(name, partition)
+            if until is None:
+                yield tp, end
+            elif tp in until:
+                yield tp, min(end, until[tp])
+
+
+def _offset(cursor: Mapping[str, TopicState], tp: TopicPartition) -> int:
+    return cursor[tp.topic].offsets[tp.partition]
+
+
+def _ranges(cursor: Mapping[str, TopicState], taken: Mapping[TopicPartition, int]) -> Iterator[OffsetRange]:
+    for tp in sorted(taken):
+        if taken[tp] > 0:
+            start = _offset(cursor, tp)
+            yield OffsetRange(tp.topic, tp.partition, start, start + taken[tp])

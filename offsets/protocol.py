@@ -1,0 +1,190 @@
+"""The commit protocol as tables and as pure functions State -> State.
+
+Decides what a driver may do next with any register, and what the register is afterwards.  Everything that writes a
+register goes through here; an illegal step raises ProtocolError, and nothing has changed.  Knows no store, sink, Spark
+or clock.  Names of steps and failpoints are those of the protocol page; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from offsets.errors import ProtocolError
+from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, State, TopicPartition, TopicState
+
+
+class Step(NamedTuple):
+    """One step of a profile; `writes`: whether it replaces the register.
+
+    Every step has the failpoints ``name.before``, ``name.sent`` (done, reply lost) and ``name.after``, and `also`.
+    """
+
+    name: str
+    writes: bool = False
+    also: tuple[str, ...] = ()
+
+
+EXACTLY_ONCE = (
+    Step("lock"),
+    Step("read"),
+    Step("take", writes=True),
+    Step("redo", also=("redo.manifest",)),
+    Step("plan"),
+    Step("stage", also=("task.create", "task.mid", "task.close", "task.return")),
+    Step("manifest"),
+    Step("prepare", writes=True),  # the batch is decided here
+    Step("publish", also=("publish.mkdir", "publish.each")),
+    Step("commit", writes=True),
+    Step("gc", also=("gc.each",)),
+)
+
+Phase = Literal["absent", "created", "idle", "pending"]
+ALLOWED: Mapping[Phase, frozenset[str]] = {
+    "absent": frozenset({"create", "rebuild"}),
+    "created": frozenset({"take"}),
+    "idle": frozenset({"take", "prepare", "reset"}),
+    "pending": frozenset({"take", "commit"}),
+}
+"""Which transitions each phase of a register allows: those of `EXACTLY_ONCE` that write, and the tools'."""
+
+RECOVERY: Mapping[Phase, Literal["redo", "plan"]] = {"idle": "plan", "pending": "redo"}
+"""What a driver does with the register that its own `take` has written."""
+
+# A rebuilt epoch must be above all that the lost register had reached, or a sleeping collector (rule G) would take the
+# new staging for older than its own.  One launch a minute without a batch needs two years for as many.
+EPOCH_LEAP = 1_000_000
+
+
+def phase(state: State | None) -> Phase:
+    if state is None:
+        return "absent"
+    if state.pending is not None:
+        return "pending"
+    return "idle" if state.epoch else "created"
+
+
+def next_step(state: State) -> Literal["redo", "plan"]:
+    """After `take`: finish the pending batch, or plan a new one."""
+    if phase(state) not in RECOVERY:
+        raise ProtocolError(f"a register that is {phase(state)} must be taken before anything else")
+    return RECOVERY[phase(state)]
+
+
+def created(app: str, topics: Mapping[str, TopicState], owner: Owner, nonce: str, now: int) -> State:
+    """The first register of an application: nobody has taken it, the sink's marker may still be missing."""
+    return State(app, 0, 0, owner, nonce, 0, dict(topics), step="create", time_ms=now)
+
+
+def taken(state: State, owner: Owner, nonce: str, now: int) -> State:
+    """Epoch + 1: every older driver is fenced.  A pending batch stays, for the new owner to finish."""
+    _check(state, "take", nonce)
+    return replace(state, epoch=state.epoch + 1, owner=owner, nonce=nonce, step="take", time_ms=now)
+
+
+def prepared(
+    state: State,
+    topics: Mapping[str, TopicState],
+    ranges: tuple[OffsetRange, ...],
+    manifest: ManifestRef | None,
+    nonce: str,
+    now: int,
+) -> State:
+    """The batch is decided.  `topics`: the plan's cursor, which is the register's with new partitions added."""
+    _check(state, "prepare", nonce)
+    _check_cursor(state.topics, topics)
+    _check_ranges(topics, ranges)
+    pending = Pending(tuple(ranges), manifest)
+    return replace(state, topics=dict(topics), pending=pending, nonce=nonce, step="prepare", time_ms=now)
+
+
+def committed(state: State, nonce: str, now: int) -> State:
+    """The pending batch is published and over: offsets = until."""
+    _check(state, "commit", nonce)
+    ranges = state.pending.ranges if state.pending else ()
+    done = replace(state, topics=advance(state.topics, ranges), pending=None, seq=state.seq + 1)
+    return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
+
+
+def reset(state: State, topics: Mapping[str, TopicState], reason: str, nonce: str, now: int) -> State:
+    """A new generation that begins at `topics`.  `reason` says who, when and why; it is kept until the next reset."""
+    _check(state, "reset", nonce)
+    if not reason:
+        raise ProtocolError("a reset must say who, when and why")
+    new = replace(state, generation=state.generation + 1, topics=dict(topics), reason=reason)
+    return replace(new, nonce=nonce, step="reset", time_ms=now)
+
+
+def rebuilt(manifest: Manifest, ref: ManifestRef | None, owner: Owner, nonce: str, now: int) -> State:
+    """A lost register, from the newest entry of the batch log.
+
+    With `ref`, the batch's staging is still there: it is pending again, and the next driver finishes it.  With None
+    all of its files must be known to be published: it counts as committed.
+    """
+    pending = None if ref is None else Pending(manifest.ranges, ref)
+    starts = {r.topic_partition: r.from_offset for r in manifest.ranges} if pending else {}
+    return State(
+        app=manifest.app,
+        generation=manifest.generation,
+        epoch=manifest.epoch + EPOCH_LEAP,
+        owner=owner,
+        nonce=nonce,
+        seq=manifest.seq if pending else manifest.seq + 1,
+        topics=_moved(manifest.topics, starts),
+        pending=pending,
+        step="rebuild",
+        time_ms=now,
+        committed_ms=0 if pending else manifest.time_ms,
+    )
+
+
+def advance(topics: Mapping[str, TopicState], ranges: Iterable[OffsetRange]) -> dict[str, TopicState]:
+    """The same topics once `ranges` are committed: what a manifest carries as `topics`."""
+    return _moved(topics, {r.topic_partition: r.until_offset for r in ranges})
+
+
+def _check(state: State, step: str, nonce: str) -> None:
+    found = phase(state)
+    if step not in ALLOWED[found]:
+        what = f"; pending: {', '.join(map(str, state.pending.ranges))}" if state.pending else ""
+        raise ProtocolError(f"{step} is not allowed while the register is {found} (epoch {state.epoch}{what:.500})")
+    if nonce == state.nonce:
+        raise ProtocolError(f"{step} needs a nonce of its own: {nonce} was that of {state.step}")
+
+
+def _check_cursor(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) -> None:
+    """What is committed stays as it is; partitions and topics may be added."""
+    for name, known in old.items():
+        now = new.get(name)
+        if now is None or now.id != known.id:
+            raise ProtocolError(
+                f"the plan does not go on from the register: topic {name} with id {known.id} is not in it"
+            )
+        for partition, offset in known.offsets.items():
+            if now.offsets.get(partition) != offset:
+                found = now.offsets.get(partition)
+                raise ProtocolError(f"the plan has {name}-{partition} at {found}, the register has {offset}")
+
+
+def _check_ranges(topics: Mapping[str, TopicState], ranges: tuple[OffsetRange, ...]) -> None:
+    if sorted({r.topic_partition for r in ranges}) != [r.topic_partition for r in ranges]:
+        raise ProtocolError(f"ranges must be sorted and name a partition once: {', '.join(map(str, ranges)):.500}")
+    for r in ranges:
+        start = topics[r.topic].offsets.get(r.partition) if r.topic in topics else None
+        if r.from_offset != start:
+            raise ProtocolError(
+                f"{r} does not begin at the committed offset {start}: was it planned past a failed batch?"
+            )
+        if r.size() <= 0:
+            raise ProtocolError(f"{r} is empty: offsets would stand still or shrink")
+
+
+def _moved(topics: Mapping[str, TopicState], places: Mapping[TopicPartition, int]) -> dict[str, TopicState]:
+    """The same topics with each partition in `places` at that offset."""
+    return {
+        name: replace(
+            topic, offsets={p: places.get(TopicPartition(name, p), offset) for p, offset in topic.offsets.items()}
+        )
+        for name, topic in topics.items()
+    }
