@@ -42,12 +42,14 @@ _REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("on_commit", "on_delivery", "default.topic.config"), "not a text property"),
 }
 
-# Measured with tests/benchmarks: a range never waits for new data, and a full queue must not idle for a second.
+# A range never waits for new data; a full queue must not idle for a second (1.9 M instead of 0.3 M records/s); and
+# what is queued past the end of a range is thrown away.
 _DEFAULTS: Mapping[str, str] = {
     "fetch.wait.max.ms": "10",
     "fetch.queue.backoff.ms": "5",
     "fetch.error.backoff.ms": "100",
-    "fetch.message.max.bytes": "4194304",
+    "queued.min.messages": "20000",
+    "max.poll.interval.ms": "86400000",
     "reconnect.backoff.max.ms": "1000",
 }
 _UNKNOWN = "no such property of librdkafka, or not a value of it"
