@@ -1,0 +1,35 @@
+"""What a user's function is given: one record of Kafka, under Kafka's own field names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from confluent_kafka import Message
+
+
+class Record(NamedTuple):
+    """Immutable and picklable.  None and b"" differ: a null value is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int  # ms since the Unix epoch, -1 if the record has none
+    timestamp_type: int  # 0 none, 1 when it was made, 2 when the log took it (confluent_kafka.TIMESTAMP_*)
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def from_message(message: Message) -> Record:
+    """Executor: the Record of a librdkafka message that carries no error."""
+    kind, timestamp = message.timestamp()
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        timestamp,
+        kind,
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),
+    )

@@ -1,0 +1,95 @@
+"""The staged file sink: exactly once on a local disk or HDFS.  Executors stage; the driver alone publishes.
+
+The parts: names (pure), staging (executor), notes (manifest, log, marker), publish (rules P and M), garbage (rule G).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile
+from streaming.filesystems import Filesystem, open_filesystem
+from streaming.formats import FORMATS
+from streaming.rows import Rows
+from streaming.sinks import garbage, notes, staging
+from streaming.sinks.names import StagingPlace
+from streaming.sinks.publish import Publication
+
+PATIENCE_SECONDS = 30.0
+
+
+def never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class StagedFileSink:
+    """Picklable; connects at the first request.  `format`: a name in streaming.formats.FORMATS."""
+
+    filesystem: Filesystem
+    format: str
+    patience_seconds: float = PATIENCE_SECONDS
+
+    @property
+    def url(self) -> str:
+        return self.filesystem.url
+
+    def stage(self, place: StagingPlace, range_: OffsetRange, groups: Iterable[Mapping[str, Rows]]) -> list[StagedFile]:
+        """Executor: one staged file per directory of `groups` (see streaming.rows.grouped), closed and measured.
+
+        On any error the files are given up and the error is raised.
+        """
+        return staging.stage(self.filesystem, FORMATS[self.format], place, range_, groups)
+
+    def write_manifest(self, manifest: Manifest) -> ManifestRef:
+        """Driver, step `manifest`: its bytes beside the files it names.  Decides nothing yet."""
+        return notes.write_manifest(self.filesystem, manifest)
+
+    def read_manifest(self, ref: ManifestRef, register_changed: Callable[[], bool] = never) -> Manifest:
+        """Driver, redo.  StateDamagedError if its sha256 is another.
+
+        If it is gone: FencedError if `register_changed()`, else StagingLostError.
+        """
+        return notes.read_manifest(self.filesystem, ref, register_changed)
+
+    def publish(
+        self,
+        ref: ManifestRef,
+        manifest: Manifest,
+        register_changed: Callable[[], bool],
+        check_lengths: bool = False,
+    ) -> None:
+        """Driver: the batch log entry, then every file under its final name.  Idempotent; only after PREPARE.
+
+        `check_lengths` for a redo: StagedDamagedError before a file of another length would become visible.
+        DestinationExistsError: a final name is taken.  If files and manifest are gone: FencedError if
+        `register_changed()`, else StagingLostError.  UnavailableError after `patience_seconds`; the batch stays
+        pending then, as after any error.
+        """
+        Publication(self.filesystem, register_changed, check_lengths, self.patience_seconds).run(ref, manifest)
+
+    def collect_garbage(self, older_than: tuple[int, int]) -> None:
+        """Driver, rule G: staging of batches before (epoch, seq).  What cannot be deleted now is logged and left."""
+        garbage.collect_garbage(self.filesystem, older_than)
+
+    def marker(self) -> str | None:
+        """The uuid of the application that the root belongs to; None without a marker.  StateDamagedError."""
+        return notes.read_marker(self.filesystem)
+
+    def write_marker(self, app: str) -> None:
+        """Idempotent.  RegisterError if the root belongs to another application."""
+        notes.write_marker(self.filesystem, app)
+
+    def newest_batch(self) -> tuple[str, Manifest] | None:
+        """The newest batch log entry and its path below the root; None if there is none.  StateDamagedError."""
+        return notes.newest_batch(self.filesystem)
+
+    def check_writable(self) -> None:
+        """Before a run: writes and deletes a probe.  SinkError or UnavailableError, within seconds."""
+        notes.check_writable(self.filesystem)
+
+
+def open_sink(url: str, format_: str) -> StagedFileSink:
+    """The sink for a job's sink.path and sink.format.  Raises ConfigError; does not connect."""
+    return StagedFileSink(open_filesystem(url), format_)

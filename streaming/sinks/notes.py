@@ -1,0 +1,148 @@
+"""The sink's own small files: manifest, batch log and marker.  Driver only; each is written once and never changed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
+from offsets import codec
+from offsets.errors import (
+    DestinationExistsError,
+    FencedError,
+    RegisterError,
+    SinkError,
+    StagingLostError,
+    StateDamagedError,
+    StreamError,
+)
+from offsets.structs import Manifest, ManifestRef
+from streaming.filesystems import Filesystem
+from streaming.filesystems.base import parent
+from streaming.sinks.names import BATCHES, MANIFEST, MARKER, STAGING, StagingPlace, batch_entry
+
+RESTORE = "restore {0} (trash, snapshot) and launch again; nothing below _staging may be deleted by hand"
+
+
+def write_manifest(filesystem: Filesystem, manifest: Manifest) -> ManifestRef:
+    """An exclusive create suffices: only a manifest whose create and length check came back is ever referred to."""
+    directory = StagingPlace(manifest.generation, manifest.epoch, manifest.seq).directory
+    data = codec.encode_manifest(manifest)
+    path = f"{directory}/{MANIFEST}"
+    try:
+        _write(filesystem, path, data)
+    except FileExistsError as e:
+        raise DestinationExistsError(
+            f"{filesystem.url}/{path} exists: this batch was staged before", "launch again"
+        ) from e
+    return ManifestRef(path, codec.digest(data), len(manifest.files))
+
+
+def read_manifest(filesystem: Filesystem, ref: ManifestRef, register_changed: Callable[[], bool]) -> Manifest:
+    """Of a pending batch.  StagingLostError if it is gone, StateDamagedError if it is not what the register names."""
+    return codec.decode_manifest(_manifest_bytes(filesystem, ref, register_changed), f"{filesystem.url}/{ref.path}")
+
+
+def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, changed: Callable[[], bool]) -> None:
+    """The batch log entry: the manifest's own bytes.  Fine if it is there; DestinationExistsError for other bytes."""
+    data = codec.encode_manifest(manifest)
+    if codec.digest(data) != ref.sha256:  # written by an older version of this program
+        data = _manifest_bytes(filesystem, ref, changed)
+    temporary = f"{parent(ref.path)}/{uuid.uuid4().hex}"
+    _write_once(filesystem, batch_entry(manifest.generation, manifest.seq), data, temporary)
+
+
+def newest_batch(filesystem: Filesystem) -> tuple[str, Manifest] | None:
+    """The newest entry of the batch log with its path; None if there is none.  StateDamagedError if it is damaged."""
+    for generation in reversed(numbered(filesystem, BATCHES)):
+        entries = [s.name for s in filesystem.list(f"{BATCHES}/{generation}")]
+        numbers = [int(name[:-5]) for name in entries if name.endswith(".json") and name[:-5].isdecimal()]
+        if numbers:
+            path = batch_entry(int(generation), max(numbers))
+            return path, codec.decode_manifest(filesystem.read(path), f"{filesystem.url}/{path}")
+    return None
+
+
+def numbered(filesystem: Filesystem, directory: str) -> list[str]:
+    """Its entries that are numbers, in numerical order."""
+    return sorted((s.name for s in filesystem.list(directory) if s.name.isdecimal()), key=int)
+
+
+def read_marker(filesystem: Filesystem) -> str | None:
+    """The application that the root belongs to; None if it has no marker.  StateDamagedError if that is damaged."""
+    try:
+        data = filesystem.read(MARKER)
+    except FileNotFoundError:
+        return None
+    return codec.decode_marker(data, f"{filesystem.url}/{MARKER}")
+
+
+def write_marker(filesystem: Filesystem, app: str) -> None:
+    """Fine if it is there for the same application; RegisterError if for another."""
+    temporary = f"{STAGING}/marker-{uuid.uuid4().hex}"
+    try:
+        _write_once(filesystem, MARKER, codec.encode_marker(app), temporary)
+    except DestinationExistsError as e:
+        if (other := read_marker(filesystem)) == app:
+            return
+        remedy = "one sink.path serves one application: choose another, or the register that belongs to it"
+        raise RegisterError(f"{filesystem.url} belongs to application {other}, not to {app}", remedy) from e
+
+
+def check_writable(filesystem: Filesystem) -> None:
+    """Writes a small file below the root and deletes it.  Raises SinkError or UnavailableError."""
+    path = f"{STAGING}/probe-{uuid.uuid4().hex}"
+    try:
+        _write(filesystem, path, b"probe\n")
+        filesystem.delete(path)
+    except OSError as e:
+        raise SinkError(f"{filesystem.url} cannot be written: {e}", "check sink.path and its rights") from e
+
+
+def lost(filesystem: Filesystem, directory: str, changed: Callable[[], bool]) -> StreamError:
+    """Rule M: the manifest of a batch that was thought pending is gone.  Another driver finished it, or it is lost."""
+    if changed():
+        return FencedError("another driver has finished the batch", "nothing to do: that one goes on")
+    where = f"{filesystem.url}/{directory}"
+    return StagingLostError(f"the staged files of the pending batch are gone from {where}", RESTORE.format(where))
+
+
+def _manifest_bytes(filesystem: Filesystem, ref: ManifestRef, changed: Callable[[], bool]) -> bytes:
+    try:
+        data = filesystem.read(ref.path)
+    except FileNotFoundError as e:
+        raise lost(filesystem, parent(ref.path), changed) from e
+    if codec.digest(data) != ref.sha256:
+        where = f"{filesystem.url}/{ref.path}"
+        raise StateDamagedError(f"{where} is not the manifest that the register names", RESTORE.format(where))
+    return data
+
+
+def _write(filesystem: Filesystem, path: str, data: bytes) -> None:
+    writer = filesystem.create(path)
+    try:
+        writer.write(data)
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+
+
+def _write_once(filesystem: Filesystem, path: str, data: bytes, temporary: str) -> None:
+    """Appears whole or not at all.  The same bytes there already are as good, whoever wrote them."""
+    _write(filesystem, temporary, data)
+    filesystem.mkdirs(parent(path))
+    try:
+        filesystem.rename_no_clobber(temporary, path)
+    except (OSError, StreamError):
+        try:
+            found = filesystem.read(path)
+        except FileNotFoundError:
+            found = None
+        if found is None:
+            raise
+        with suppress(OSError, StreamError):
+            filesystem.delete(temporary)
+        if found != data:
+            where = f"{filesystem.url}/{path}"
+            raise DestinationExistsError(f"{where} exists with other content", f"move {where} away") from None

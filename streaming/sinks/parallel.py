@@ -1,0 +1,41 @@
+"""Several file system requests at once, and patience with one that does not answer.  Knows nothing of batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
+
+from offsets.errors import UnavailableError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_parallel(width: int, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """`function` of each item, up to `width` at a time.  Raises the first error; what has not begun then never does."""
+    listed = list(items)
+    if width == 1 or len(listed) < 2:
+        return [function(item) for item in listed]
+    pool = ThreadPoolExecutor(min(width, len(listed)))
+    try:
+        return list(pool.map(function, listed))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def patience(seconds: float, clock: Callable[[], float] = time.monotonic) -> Retrying:
+    """Calls again on UnavailableError until `seconds` from now; all calls share that deadline.  Safe in threads.
+
+    Only for what may be done twice.  Past the deadline it raises the last UnavailableError.
+    """
+    deadline = clock() + seconds
+    return Retrying(
+        retry=retry_if_exception_type(UnavailableError),
+        stop=lambda _: clock() >= deadline,
+        wait=wait_random_exponential(multiplier=0.1, max=1.0),
+        reraise=True,
+    )
