@@ -12,7 +12,8 @@ from dataclasses import is_dataclass
 from typing import Any, Protocol
 
 import orjson
-from confluent_kafka import Message
+
+from streaming.records import Message
 
 LINE_FEED = b"\n"
 
@@ -78,7 +79,7 @@ class TextFormat:
         return row
 
     def items_as_is(self, chunk: Sequence[Message]) -> list[bytes]:
-        values = [m.value() for m in chunk]
+        values: list[Any] = [m.value() for m in chunk]
         try:
             block = LINE_FEED.join(values)
         except TypeError:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from confluent_kafka import Message
+
+class Message(Protocol):
+    """What is used of a confluent_kafka.Message that carries no error."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None: ...
 
 
 class Record(NamedTuple):
@@ -21,7 +32,7 @@ class Record(NamedTuple):
 
 
 def from_message(message: Message) -> Record:
-    """Executor: the Record of a librdkafka message that carries no error."""
+    """Executor: the Record of a message."""
     kind, timestamp = message.timestamp()
     return Record(
         message.topic(),

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from confluent_kafka import Message
-
 from offsets.errors import BadRecordError, ConfigError
 from streaming.formats import FORMATS, BadItemError, Format
-from streaming.records import Record, from_message
+from streaming.records import Message, Record, from_message
 from streaming.sinks.names import encoded_folder
 
 Function = Callable[[Record], Any]

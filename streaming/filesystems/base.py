@@ -32,8 +32,13 @@ class Writer(Protocol):
 class Filesystem(Protocol):
     """All paths are relative to the root; "" is the root.  Raises ValueError for a path that `checked` refuses."""
 
-    url: str
-    parallelism: int  # requests in flight that pay off
+    @property
+    def url(self) -> str:
+        """For messages: the root, as a job file names it."""
+
+    @property
+    def parallelism(self) -> int:
+        """How many requests in flight pay off."""
 
     def create(self, path: str) -> Writer:
         """A new file, with its parents.  An existing one is never touched: FileExistsError here or at `close`."""
