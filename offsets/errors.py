@@ -120,7 +120,7 @@ class AlreadyRunningError(StreamError):
             f"another run holds the lock: {who}, last commit {last_commit} (waited {waited:.0f} s)",
             "nothing to do if that run is healthy; the next launch takes over by itself when it ends",
         )
-        self.holder = holder
+        self.holder, self.waited = holder, waited
 
 
 class StoreError(StreamError):

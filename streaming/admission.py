@@ -9,29 +9,27 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 
+from offsets.codec import digest, encode_manifest
 from offsets.errors import ConfigError, RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
 from offsets.starting import starting_topics
-from offsets.structs import TopicState
+from offsets.structs import Manifest, ManifestRef, TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import MANIFEST, MARKER, StagingPlace
 
 Snapshot = Mapping[str, TopicSnapshot]
 Topics = Mapping[str, TopicState]
 
 
-def admit(
-    config: JobConfig, recover: str | None, manager: OffsetManager, sink: StagedFileSink, snapshot: Snapshot
-) -> None:
-    """Creates what a first launch needs, mends what `recover` names, and takes the register (protocol step `take`).
+def admit(config: JobConfig, manager: OffsetManager, sink: StagedFileSink, snapshot: Snapshot) -> None:
+    """Creates what a first launch needs, then takes the register (protocol step `take`).
 
     Raises RegisterError when register and sink do not belong together; then nothing was written.
     """
-    if recover in MENDERS:
-        MENDERS[recover](config, manager, sink)
-    decision = first_launch(manager.read(), sink.marker(), config.job_file)
+    decision = first_launch(manager.read(), sink.marker(), config.job_file, config.store, config.sink_path)
     if decision is Decision.CREATE:
         manager.create(uuid.uuid4().hex, starting_topics(config.starting_offsets, snapshot))
     if decision is not Decision.TAKE:
@@ -39,19 +37,32 @@ def admit(
     manager.take()
 
 
+def mend(recover: str | None, config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
+    """Does what a person asked for by `--recover register` or `--recover marker`; nothing otherwise."""
+    if recover in MENDERS:
+        MENDERS[recover](config, manager, sink)
+
+
 def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """Rebuilds a lost register from the sink's marker and the newest entry of its batch log."""
+    """Rebuilds a lost or damaged register from the sink's marker and the newest entry of its batch log."""
     app, newest = sink.marker(), sink.newest_batch()
-    if manager.read() is not None:
-        raise RegisterError(f"there is a register at {config.store}: nothing to rebuild", "run without --recover")
     if app is None or newest is None:
         raise RegisterError(
-            f"{config.sink_path} has no {'batch log' if app else 'marker'} to rebuild a register from",
-            f"if nothing was ever published there, delete {config.sink_path}/_application.json and launch anew",
+            f"{sink.url} has no {'batch log' if app else 'marker'} to rebuild a register from",
+            f"if nothing was ever published there, delete {sink.url}/{MARKER} and launch anew",
         )
-    if newest.manifest.app != app:
-        raise RegisterError(f"marker and batch log of {config.sink_path} are of different applications")
-    manager.rebuild(newest.manifest, newest.staged)
+    path, manifest = newest
+    if manifest.app != app:
+        raise RegisterError(f"marker and {path} of {sink.url} are of different applications", "restore the right one")
+    manager.rebuild(manifest, staged_ref(sink, manifest))
+
+
+def staged_ref(sink: StagedFileSink, manifest: Manifest) -> ManifestRef | None:
+    """The manifest in staging, while it is there: garbage collection removes it only after the batch's commit."""
+    path = f"{StagingPlace(manifest.generation, manifest.epoch, manifest.seq).directory}/{MANIFEST}"
+    if sink.filesystem.status(path) is None:
+        return None
+    return ManifestRef(path, digest(encode_manifest(manifest)), len(manifest.files))
 
 
 def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
@@ -59,7 +70,7 @@ def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSi
     state, app = manager.read(), sink.marker()
     if state is None or app is not None:
         missing = "no register" if state is None else "a marker already"
-        raise RegisterError(f"there is {missing}: no marker can be written", "run without --recover")
+        raise RegisterError(f"{sink.url}: there is {missing}, so no marker can be written", "run without --recover")
     sink.write_marker(state.app)
 
 

@@ -7,15 +7,17 @@ processes can run, kill and freeze it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from offsets.failpoints import reach
 from offsets.manager import OffsetManager
 from offsets.planning import Plan
+from offsets.protocol import advance
 from offsets.structs import Manifest, OffsetRange, StagedFile
-from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Committer:
         if pending is None or pending.manifest is None:
             return None
         reach("redo.manifest")
-        manifest = self._sink.read_manifest(pending.manifest)
+        manifest = self._sink.read_manifest(pending.manifest, self._manager.changed)
         self._sink.publish(pending.manifest, manifest, self._manager.changed, check_lengths=True)
         self._manager.commit()
         return manifest
@@ -107,15 +109,8 @@ def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...]) -> Mani
         epoch=batch.place.epoch,
         seq=batch.place.seq,
         ranges=tuple(planned),
-        topics=advanced(batch.plan),
+        topics=advance(batch.plan.topics, batch.plan.ranges),
         files=tuple(f for r in ordered for f in r.files),
         records=sum(r.records for r in ordered),
         time_ms=batch.time_ms,
     )
-
-
-def advanced(plan: Plan) -> Mapping[str, object]:
-    """The register's topics once the plan's ranges are committed."""
-    from offsets.protocol import advance
-
-    return advance(plan.topics, plan.ranges)

@@ -173,7 +173,7 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     `${env:NAME}` in a value stands for an environment variable.  Raises ConfigError with every problem found.
     """
     problems: list[str] = []
-    options = _read(text, problems)
+    options = _read(job_file, text)
     options.update(_overrides(overrides, problems))
     options = {option: _expand(option, value, environ, problems) for option, value in options.items()}
     properties = {
@@ -184,16 +184,16 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     problems += _unknown(options) + _property_problems(properties)
     if problems:
         raise ConfigError(problems, f"correct {job_file}; nothing was connected to and nothing was written")
-    return JobConfig(job_file=job_file, **fields, **properties)
+    return JobConfig(job_file=job_file, kafka=properties["kafka"], spark=properties["spark"], **fields)
 
 
-def _read(text: str, problems: list[str]) -> dict[str, str]:
+def _read(job_file: str, text: str) -> dict[str, str]:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="\0")
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # client properties are case sensitive
     try:
-        parser.read_string(text)
-    except configparser.Error as e:
-        problems.append(" ".join(str(e).split()))
+        parser.read_string(text, job_file)
+    except configparser.Error as e:  # what was read up to here means nothing
+        raise ConfigError([" ".join(str(e).split())], f"correct {job_file}, an INI file") from None
     return {f"{section}.{key}": value for section in parser.sections() for key, value in parser.items(section)}
 
 

@@ -19,7 +19,7 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicPartition
-from streaming.admission import admit, reset_topics
+from streaming.admission import admit, mend, reset_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
@@ -28,7 +28,7 @@ from streaming.planner import Planner, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.runner import Drain, Runner
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
-from streaming.sinks.file import StagedFileSink
+from streaming.sinks.file import StagedFileSink, open_sink
 
 log = logging.getLogger(__name__)
 
@@ -61,15 +61,16 @@ class Launch:
         owner = current_owner(self.progress.run_id)
         url, session = self.config.store, self.config.session_timeout_ms / 1000
         with closing(open_store(url, session, CONNECT_SECONDS)) as store, held(store, owner):
-            return self.with_lock(root, OffsetManager(store, owner))
+            return self.with_lock(root, OffsetManager(store, owner, job=self.config.job_file))
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
-        sink = StagedFileSink(self.config.sink_path, self.config.sink_format)
+        sink = open_sink(self.config.sink_path, self.config.sink_format)
         sink.check_writable()
         with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
+            mend(self.options.recover, self.config, manager, sink)
             state = manager.read()
             snapshot = first_snapshot(broker, self.config.subscribe, known=state.topics if state else ())
-            admit(self.config, self.options.recover, manager, sink, snapshot)
+            admit(self.config, manager, sink, snapshot)
         committer = Committer(manager, sink)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
@@ -91,7 +92,7 @@ class Launch:
     ) -> str:
         config, now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
-            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets)
+            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job_file)
             if now and not planner.next(manager.state.topics).ranges:
                 self.progress.see_latest(planner.latest)
                 return "nothing new"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from offsets.errors import ConfigError, DataLossError
+from offsets.errors import ConfigError, DataLossError, Loss
 from offsets.planning import Plan, TopicSnapshot, plan
 from offsets.structs import TopicPartition, TopicState
 from streaming.broker import Broker
@@ -26,10 +26,11 @@ class Planner:
         topics: Sequence[str],
         max_records: int | None,
         targets: Mapping[TopicPartition, int] | None = None,
+        job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._broker, self._topics, self._max_records = broker, tuple(topics), max_records
-        self.targets, self._sleep = targets, sleep
+        self._targets, self._job, self._sleep = targets, job, sleep
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
     def next(self, cursor: Mapping[str, TopicState]) -> Plan:
@@ -43,11 +44,24 @@ class Planner:
             self._sleep(CONFIRM_SECONDS)
             return self._plan(cursor)
 
+    def confirm(self, plan: Plan) -> None:
+        """Raises DataLossError if a topic was replaced while the plan's ranges were read: their offsets say nothing.
+
+        A recreated topic that was filled past the range gives records without any error; only its id tells.
+        """
+        pinned = {r.topic: plan.topics[r.topic].id for r in plan.ranges}
+        now = self._broker.topic_ids(sorted(pinned))
+        if losses := [self._replaced(t, id_, now.get(t)) for t, id_ in pinned.items() if now.get(t) != id_]:
+            raise DataLossError(losses, f"nothing of the batch was published; launch {self._job} again for the remedy")
+
+    def _replaced(self, topic: str, pinned: str, now: str | None) -> Loss:
+        return Loss("REPLACED" if now else "TOPIC_MISSING", topic, -1, -1, -1, -1, f"its id was {pinned}, is {now}")
+
     def _plan(self, cursor: Mapping[str, TopicState]) -> Plan:
         snapshot = self._broker.snapshot(self._topics)
         self.latest = ends(snapshot)
         named = {topic: state for topic, state in cursor.items() if topic in self._topics}
-        planned = plan(named, snapshot, self._max_records, self.targets)
+        planned = plan(named, snapshot, self._max_records, self._targets, self._job)
         # A topic that the job no longer names stays in the register, untouched, until a job names it again.
         return replace(planned, topics={**cursor, **planned.topics})
 

@@ -87,7 +87,7 @@ class RunProgress:
             self.latest.setdefault(tp.topic, {})[str(tp.partition)] = end
 
     def summary(self, exit_status: int, exit_reason: str) -> dict[str, Any]:
-        """One JSON object.  inputRowsPerSecond: over the whole run; processedRowsPerSecond: while a batch was at work."""
+        """One JSON object.  inputRowsPerSecond: over the whole run, processedRowsPerSecond: while batches ran."""
         seconds = self.clock() - self._began
         return {
             "name": self.name,

@@ -20,7 +20,7 @@ from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.direct import millis
 from streaming.planner import Planner
 from streaming.progress import BatchReport
-from streaming.sinks.file import StagingPlace
+from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import from_spark
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Runner:
     def _commit(self, batch: Batch, rdd: RDD[OffsetRange]) -> None:
         with self._watch.step("stage"):
             results = tuple(self._stage(rdd, batch.place))
+            self._planner.confirm(batch.plan)
         manifest = self._committer.commit(batch, results, self._watch)
         lag = behind(manifest.topics, self._planner.latest)
         seconds = time.monotonic() - self._began

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.structs import OffsetRange
-from streaming.broker import consumer_config
 from streaming.committer import TaskResult
 from streaming.config import JobConfig
 from streaming.direct import range_stream
 from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
-from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask
 from streaming.watch import exit_when, jvm_gone
 
@@ -37,7 +37,7 @@ STOP_SECONDS = 20.0
 
 def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
     """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
-    client = consumer_config(config.kafka, config.name)
+    client = {"group.id": config.name, **config.kafka}
 
     def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
         return rdd.mapPartitions(StageTask(client, sink, place, config.function)).collect()

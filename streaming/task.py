@@ -12,7 +12,8 @@ from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.fetch import read_range
 from streaming.rows import RowCounts, grouped, load_function
-from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import crossing
 
 PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the task gives up and the run exits 69

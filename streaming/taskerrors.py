@@ -1,4 +1,4 @@
-"""How an error of ours crosses from an executor's Python to the driver's: as one JSON line in the exception's text.
+"""How an error of ours crosses from an executor's Python to the driver's: as JSON in the exception's text.
 
 Spark carries a task's failure to the driver as a Java exception whose message holds the Python traceback; types and
 fields are lost on the way.  What a run must decide on (exit status, remedy) therefore travels in the text.
@@ -6,6 +6,7 @@ fields are lost on the way.  What a run must decide on (exit status, remedy) the
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import traceback
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 
 from offsets.errors import BatchError, StreamError
 
-_PAYLOAD = re.compile(r"\[\[stream-error (\{.*?\})\]\]")
+_PAYLOAD = re.compile(r"\[\[stream-error ([A-Za-z0-9+/=]+)\]\]")
 
 
 class TaskError(RuntimeError):
@@ -42,7 +43,8 @@ def crossing() -> Iterator[None]:
             "exit_status": e.exit_status,
             "retriable": e.retriable,
         }
-        raise TaskError(f"[[stream-error {json.dumps(fields)}]]") from e
+        payload = base64.b64encode(json.dumps(fields).encode()).decode()
+        raise TaskError(f"{e} [[stream-error {payload}]]") from e
 
 
 def from_spark(error: BaseException) -> StreamError:
@@ -51,10 +53,7 @@ def from_spark(error: BaseException) -> StreamError:
         return error
     text = str(error)
     if match := _PAYLOAD.search(text):
-        try:
-            return RemoteError(**json.loads(match[1]))
-        except (ValueError, TypeError):
-            pass  # a message with "})]]" inside: fall through to the plain form
+        return RemoteError(**json.loads(base64.b64decode(match[1])))
     return BatchError(f"the batch failed in Spark: {summary(text)}", "run again with --debug for the whole trace")
 
 

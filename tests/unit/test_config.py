@@ -1,0 +1,112 @@
+"""The job file: every mistake at once, nothing guessed, no secrets on a command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from offsets.errors import ConfigError
+from streaming.config import SETTINGS, load
+
+GOOD = """
+[job]
+name = orders
+[source]
+subscribe = orders, returns
+startingOffsets = {"orders":{"0":23,"1":-2}}
+[kafka]
+bootstrap.servers = localhost:9092
+[offsets]
+store = file:///tmp/orders
+[sink]
+path = file:///tmp/lake
+[spark]
+spark.master = local[2]
+"""
+
+
+def problems(text: str, *overrides: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load("job.cfg", text, overrides, environ or {})
+    assert caught.value.exit_status == 2
+    return caught.value.problems
+
+
+def test_reads_every_section() -> None:
+    """Values arrive typed; property sections are passed on key by key."""
+    job = load("job.cfg", GOOD)
+    assert job.subscribe == ("orders", "returns")
+    assert job.starting_offsets == {"orders": {0: 23, 1: -2}}
+    assert job.kafka == {"bootstrap.servers": "localhost:9092"}
+    assert job.spark == {"spark.master": "local[2]"}
+    assert (job.function, job.max_offsets_per_trigger, job.sink_format) == (None, None, "json")
+
+
+def test_all_problems_at_once() -> None:
+    """One run names every mistake: unknown, missing, malformed and refused."""
+    text = (
+        GOOD.replace("name = orders", "nmae = orders")
+        .replace("path = file:///tmp/lake", "path = ftp://x/lake\nformat = xml")
+        .replace("bootstrap.servers = localhost:9092", "auto.offset.reset = latest")
+        .replace("spark.master", "spark.streaming.concurrentJobs = 2\nmaster")
+    )
+    found = "\n".join(problems(text))
+    expected = ("job.nmae: unknown; did you mean job.name?", "job.name: missing", "sink.path", "sink.format")
+    expected += (
+        "kafka.bootstrap.servers: missing",
+        "auto.offset.reset",
+        "concurrentJobs: refused",
+        "spark.master: names",
+    )
+    for part in expected:
+        assert part in found
+
+
+@pytest.mark.parametrize(
+    "offsets",
+    ["nearest", '{"orders":{"0":-3}}', '{"orders":{"x":1}}', '{"orders":{"0":true}}', "[1]", '{"orders":5}', "{"],
+)
+def test_starting_offsets_are_strict(offsets: str) -> None:
+    """Anything but earliest, latest or whole offsets by partition is refused with an example."""
+    (found,) = problems(GOOD.replace('{"orders":{"0":23,"1":-2}}', offsets))
+    assert "source.startingOffsets" in found
+    assert "-2 earliest" in found
+
+
+@pytest.mark.parametrize("topics", ["", "a,a", "a b", "..", "ä", "x" * 250])
+def test_topic_names_follow_kafka(topics: str) -> None:
+    """A name that Kafka could not have is refused before any connection."""
+    assert any("source.subscribe" in p for p in problems(GOOD.replace("orders, returns", topics)))
+
+
+def test_overrides_win_and_are_checked() -> None:
+    """--set replaces a value; a malformed one is a problem like any other."""
+    assert load("job.cfg", GOOD, ["source.maxOffsetsPerTrigger=50"]).max_offsets_per_trigger == 50
+    assert "--set nonsense" in problems(GOOD, "nonsense")[0]
+    assert "maxOffsetsPerTrigger = 0" in problems(GOOD, "source.maxOffsetsPerTrigger=0")[0]
+
+
+@pytest.mark.parametrize("key", ["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret", "ssl.key.pem"])
+def test_secrets_never_on_the_command_line(key: str) -> None:
+    """--set refuses secret keys and does not repeat their value."""
+    (found,) = problems(GOOD, f"kafka.{key}=hunter2")
+    assert "secrets never go on a command line" in found
+    assert "hunter2" not in found
+
+
+def test_environment_fills_values() -> None:
+    """${env:NAME} is replaced; an unset variable is a problem, never an empty string."""
+    text = GOOD.replace("localhost:9092", "${env:BROKERS}")
+    assert load("job.cfg", text, environ={"BROKERS": "b:1"}).kafka["bootstrap.servers"] == "b:1"
+    assert "environment variable BROKERS is not set" in "\n".join(problems(text))
+
+
+def test_duplicate_and_broken_lines_are_named() -> None:
+    """What the INI reader refuses becomes a problem with its line, not a trace."""
+    assert "already exists" in problems(GOOD + "\n[job]\nname = twice\n")[0]
+    assert "line: 1" in problems("name = no section\n" + GOOD)[0]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """The table of settings is the documentation: no empty meaning, no option twice."""
+    assert all(setting.meaning for setting in SETTINGS)
+    assert len({setting.option for setting in SETTINGS}) == len(SETTINGS)

@@ -1,0 +1,57 @@
+"""Errors of ours survive the way through Spark's text; others are cut down to the line that says most."""
+
+from __future__ import annotations
+
+import pytest
+
+from offsets.errors import BadRecordError, DataLossError, Loss
+from streaming.taskerrors import RemoteError, TaskError, crossing, from_spark
+
+JAVA = """An error occurred while calling o1.collect.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times
+Traceback (most recent call last):
+  File "worker.py", line 1, in main
+{python}
+
+	at org.apache.spark.api.python.BasePythonRunner.handlePythonException(PythonRunner.scala:1)
+"""
+
+
+def crossed(error: Exception) -> RemoteError:
+    with pytest.raises(TaskError) as caught, crossing():
+        raise error
+    remote = from_spark(RuntimeError(JAVA.format(python=f"streaming.taskerrors.TaskError: {caught.value}")))
+    assert isinstance(remote, RemoteError)
+    return remote
+
+
+def test_a_data_loss_keeps_its_exit_status_and_remedy() -> None:
+    """What a task raises as data loss ends the run with 3 and the same remedy."""
+    remote = crossed(DataLossError([Loss("EXPIRED", "t", 0, 3, 9, 9)], "reset it"))
+    assert (remote.name, remote.exit_status, remote.remedy) == ("DataLossError", 3, "reset it")
+    assert "t-0 [3,9)" in str(remote)
+
+
+def test_awkward_text_crosses() -> None:
+    """Newlines, quotes and brackets of a user's message do not break the payload."""
+    remote = crossed(BadRecordError("t", 1, 5, 'said "no"\n}]] and went'))
+    assert 'said "no"\n}]] and went' in str(remote)
+
+
+def test_an_error_of_ours_is_not_wrapped() -> None:
+    """On the driver a StreamError stays what it is."""
+    error = DataLossError([])
+    assert from_spark(error) is error
+
+
+def test_a_foreign_error_becomes_one_line() -> None:
+    """A Python error in a task is summed up by its last exception line, not by Spark's frame of it."""
+    found = from_spark(RuntimeError(JAVA.format(python="MemoryError: too much")))
+    assert "MemoryError: too much" in str(found)
+    assert "\n" not in str(found)
+
+
+def test_other_errors_pass() -> None:
+    """Only StreamErrors are translated."""
+    with pytest.raises(KeyError), crossing():
+        raise KeyError("x")
