@@ -154,12 +154,13 @@ class FileStore:
     def _collect_garbage(self) -> None:
         """Deletes states far below the newest, and temps of writers long dead.  Failures wait for the next time."""
         with suppress(OSError):
-            for number in self._numbers()[: -self._keep]:
+            numbers, names = self._numbers(), os.listdir(self._states)
+            old = [self._path(number) for number in numbers[: -self._keep]]
+            temps = (os.path.join(self._states, name) for name in names if _TEMP.fullmatch(name))
+            for path in (*old, *filter(_is_abandoned, temps)):
                 reach("gc.each")
-                os.unlink(self._path(number))
-            for entry in os.scandir(self._states):
-                if _TEMP.fullmatch(entry.name) and entry.stat().st_mtime < time.time() - TEMP_SECONDS:
-                    os.unlink(entry.path)
+                with suppress(FileNotFoundError):  # another collector was quicker
+                    os.unlink(path)
 
     def _fenced(self, expected: Versioned | None) -> FencedError:
         was = f"state {expected.version}" if expected else "no register"
@@ -195,6 +196,13 @@ def _write_durably(path: str, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(fd)
+
+
+def _is_abandoned(temp: str) -> bool:
+    try:
+        return os.stat(temp).st_mtime < time.time() - TEMP_SECONDS
+    except FileNotFoundError:  # its writer has just finished
+        return False
 
 
 def _sync_folder(path: str) -> None:
