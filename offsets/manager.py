@@ -102,13 +102,14 @@ class OffsetManager:
 
     def create(self, app: str, topics: Mapping[str, TopicState]) -> State:
         """The first register: epoch 0, to be taken.  Only where `read` has found none."""
+        self._refuse_after_failure()
         if not self._has_read or self._known is not None:
             raise ProtocolError("create is only for a register that was looked for and never was there")
-        return self._write("create", protocol.created(app, topics, self._owner, self._new_nonce(), self._clock()))
+        return self._write("create", lambda nonce, now: protocol.created(app, topics, self._owner, nonce, now))
 
     def take(self) -> State:
         """Makes this driver the owner and fences all others.  Before anything else is written."""
-        state = self._write("take", protocol.taken(self.state, self._owner, self._new_nonce(), self._clock()))
+        state = self._write("take", lambda nonce, now: protocol.taken(self.state, self._owner, nonce, now))
         self._taken = True
         return state
 
@@ -116,18 +117,17 @@ class OffsetManager:
         self, topics: Mapping[str, TopicState], ranges: tuple[OffsetRange, ...], manifest: ManifestRef | None
     ) -> State:
         """Decides the batch.  `topics` and `ranges`: the plan's."""
-        state = self._own("prepare")
-        new = protocol.prepared(state, topics, ranges, manifest, self._new_nonce(), self._clock())
-        return self._write("prepare", new)
+        return self._write(
+            "prepare", lambda nonce, now: protocol.prepared(self._own("prepare"), topics, ranges, manifest, nonce, now)
+        )
 
     def commit(self) -> State:
         """Ends the pending batch, all of which must be published."""
-        return self._write("commit", protocol.committed(self._own("commit"), self._new_nonce(), self._clock()))
+        return self._write("commit", lambda nonce, now: protocol.committed(self._own("commit"), nonce, now))
 
     def reset(self, topics: Mapping[str, TopicState], reason: str) -> State:
         """Begins a new generation at `topics`; `reason`: who, when and why."""
-        new = protocol.reset(self._own("reset"), topics, reason, self._new_nonce(), self._clock())
-        return self._write("reset", new)
+        return self._write("reset", lambda nonce, now: protocol.reset(self._own("reset"), topics, reason, nonce, now))
 
     def rebuild(self, manifest: Manifest, ref: ManifestRef | None) -> State:
         """Writes a register that is gone, or damaged, anew from the newest entry of the batch log; to be taken.
@@ -140,10 +140,12 @@ class OffsetManager:
         if found is not None and self._legible(found):
             raise RegisterError(f"{self._where()} is in order: nothing to rebuild", "launch without --recover")
         self._known, self._state, self._taken = found, None, False
-        return self._write("rebuild", protocol.rebuilt(manifest, ref, self._owner, self._new_nonce(), self._clock()))
+        return self._write("rebuild", lambda nonce, now: protocol.rebuilt(manifest, ref, self._owner, nonce, now))
 
-    def _write(self, step: str, new: State) -> State:
+    def _write(self, step: str, transition: Callable[[str, int], State]) -> State:
+        """`transition`: from a nonce and the time to the new register."""
         self._refuse_after_failure()
+        new = transition(self._new_nonce(), self._clock())
         data = self._sized(encode_state(new))
         reach(f"{step}.before")
         try:

@@ -1,0 +1,166 @@
+"""The protocol's tables and transitions, driven without a store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offsets import protocol
+from offsets.errors import ProtocolError
+from offsets.protocol import ALLOWED, EPOCH_LEAP, EXACTLY_ONCE, RECOVERY, next_step, phase
+from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
+
+PAGE = Path(__file__).resolve().parents[1] / "model" / "protocol.md"
+ME, OTHER = Owner("h", 1, "s", "r1"), Owner("h", 2, "s", "r2")
+REF = ManifestRef("_staging/1/0/manifest.json", "ab", 0)
+BEFORE = {"t": TopicState("id", {0: 5, 1: 9})}
+AFTER = {"t": TopicState("id", {0: 8, 1: 9})}
+RANGES = (OffsetRange("t", 0, 5, 8),)
+
+CREATED = protocol.created("a", BEFORE, ME, "n0", 1)
+IDLE = protocol.taken(CREATED, ME, "n1", 2)
+PENDING = protocol.prepared(IDLE, BEFORE, RANGES, REF, "n2", 3)
+REGISTERS = {"created": CREATED, "idle": IDLE, "pending": PENDING}
+TRANSITIONS = {
+    "take": lambda s, nonce: protocol.taken(s, OTHER, nonce, 9),
+    "prepare": lambda s, nonce: protocol.prepared(s, BEFORE, RANGES, REF, nonce, 9),
+    "commit": lambda s, nonce: protocol.committed(s, nonce, 9),
+    "reset": lambda s, nonce: protocol.reset(s, BEFORE, "why", nonce, 9),
+}
+
+
+def test_steps_are_those_of_the_page() -> None:
+    """Names, order and failpoints in code are those of the table in the protocol page."""
+    table = PAGE.read_text(encoding="utf-8").split("## 2.")[1].split("## 3.")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| `")]
+    told = [(re.findall(r"`(.+?)`", name)[0], tuple(re.findall(r"`(.+?)`", more))) for name, _, _, more in rows]
+    assert told == [(step.name, step.also) for step in EXACTLY_ONCE]
+    assert {step.name for step in EXACTLY_ONCE if step.writes} == {
+        name.strip(" `") for name, what, *_ in rows if "CAS" in what
+    }
+
+
+def test_every_step_that_writes_is_a_transition() -> None:
+    """The profile and the table of what is allowed speak of the same writes."""
+    writes = {step.name for step in EXACTLY_ONCE if step.writes}
+    assert writes | {"create", "rebuild", "reset"} == frozenset().union(*ALLOWED.values())
+
+
+@pytest.mark.parametrize("found", REGISTERS)
+@pytest.mark.parametrize("step", TRANSITIONS)
+def test_transitions_follow_the_table(found: str, step: str) -> None:
+    """What the table allows works and is written down as that step; all else raises and changes nothing."""
+    state = REGISTERS[found]
+    assert phase(state) == found
+    if step in ALLOWED[found]:
+        assert TRANSITIONS[step](state, "new").step == step
+    else:
+        with pytest.raises(ProtocolError, match=f"{step} is not allowed while the register is {found}"):
+            TRANSITIONS[step](state, "new")
+
+
+@pytest.mark.parametrize(("found", "step"), [(f, s) for f in REGISTERS for s in TRANSITIONS if s in ALLOWED[f]])
+def test_each_transition_has_its_own_nonce(found: str, step: str) -> None:
+    """A nonce that stands in the register cannot tell whose write it was."""
+    state = REGISTERS[found]
+    with pytest.raises(ProtocolError, match="nonce of its own"):
+        TRANSITIONS[step](state, state.nonce)
+
+
+def test_life_of_a_register() -> None:
+    """Create, take, prepare, take over, commit: each changes what it should and nothing else."""
+    assert (CREATED.epoch, CREATED.seq, CREATED.generation, CREATED.step) == (0, 0, 0, "create")
+    assert replace(CREATED, epoch=1, nonce="n1", step="take", time_ms=2) == IDLE
+    assert PENDING.pending is not None
+    assert PENDING.pending.ranges == RANGES
+    assert replace(PENDING, pending=None, nonce="n1", step="take", time_ms=2) == IDLE
+    taken_over = protocol.taken(PENDING, OTHER, "n3", 4)
+    assert (taken_over.epoch, taken_over.owner, taken_over.pending) == (2, OTHER, PENDING.pending)
+    done = protocol.committed(taken_over, "n4", 5)
+    assert (done.topics, done.pending, done.seq, done.committed_ms) == (AFTER, None, 1, 5)
+    assert (done.epoch, done.generation, done.app) == (2, 0, "a")
+
+
+def test_next_step() -> None:
+    """A pending batch is finished before anything is planned; an untaken register allows neither."""
+    assert {found: next_step(REGISTERS[found]) for found in RECOVERY} == RECOVERY
+    with pytest.raises(ProtocolError, match="must be taken"):
+        next_step(CREATED)
+
+
+@pytest.mark.parametrize(
+    ("topics", "ranges", "why"),
+    [
+        ({"t": TopicState("id", {0: 4, 1: 9})}, (), "plan has t-0 at 4, the register has 5"),
+        ({"t": TopicState("id", {0: 6, 1: 9})}, (), "plan has t-0 at 6, the register has 5"),
+        ({"t": TopicState("id", {0: 5})}, (), "plan has t-1 at None"),
+        ({"t": TopicState("other", {0: 5, 1: 9})}, (), "topic t with id id is not in it"),
+        ({}, (), "topic t with id id is not in it"),
+        (BEFORE, (OffsetRange("t", 0, 4, 8),), "does not begin at the committed offset 5"),
+        (BEFORE, (OffsetRange("t", 0, 8, 9),), "does not begin at the committed offset 5"),
+        (BEFORE, (OffsetRange("t", 2, 0, 9),), "does not begin at the committed offset None"),
+        (BEFORE, (OffsetRange("u", 0, 0, 9),), "does not begin at the committed offset None"),
+        (BEFORE, (OffsetRange("t", 0, 5, 5),), "is empty"),
+        (BEFORE, (OffsetRange("t", 0, 5, 3),), "is empty"),
+        (BEFORE, (OffsetRange("t", 0, 5, 8), OffsetRange("t", 0, 5, 8)), "name a partition once"),
+        (BEFORE, (OffsetRange("t", 1, 9, 10), OffsetRange("t", 0, 5, 8)), "must be sorted"),
+    ],
+)
+def test_prepare_refuses_what_does_not_join_up(topics, ranges, why) -> None:
+    """Only ranges that begin where the register stands are prepared; the register's cursor never changes by it."""
+    with pytest.raises(ProtocolError, match=why):
+        protocol.prepared(IDLE, topics, ranges, REF, "new", 9)
+
+
+def test_new_partitions_enter_by_prepare() -> None:
+    """A new partition and a new topic come in with the batch, wherever the plan pinned them."""
+    topics = {"t": TopicState("id", {0: 5, 1: 9, 2: 3}), "u": TopicState("iu", {0: 4})}
+    state = protocol.prepared(IDLE, topics, (OffsetRange("t", 2, 3, 4),), None, "new", 9)
+    assert state.topics == topics
+    assert protocol.committed(state, "newer", 9).topics["t"].offsets == {0: 5, 1: 9, 2: 4}
+
+
+def test_reset_begins_a_generation() -> None:
+    """A reset may go anywhere, keeps epoch and seq, and says why."""
+    state = protocol.reset(IDLE, {"t": TopicState("new id", {0: 0})}, "ann: replay", "new", 9)
+    assert (state.generation, state.epoch, state.seq, state.reason) == (1, 1, 0, "ann: replay")
+    assert state.topics == {"t": TopicState("new id", {0: 0})}
+    with pytest.raises(ProtocolError, match="who, when and why"):
+        protocol.reset(IDLE, BEFORE, "", "new", 9)
+
+
+MANIFEST = Manifest("a", 2, 7, 4, RANGES, AFTER, (), 3, 77)
+
+
+def test_rebuilt_with_staging_is_pending_again() -> None:
+    """The logged batch is to be finished again: committed offsets are its from offsets, seq is its own."""
+    state = protocol.rebuilt(MANIFEST, REF, ME, "n", 9)
+    assert (state.topics, state.seq, state.generation, state.app) == (BEFORE, 4, 2, "a")
+    assert next_step(state) == "redo"
+    assert protocol.committed(state, "m", 9).topics == AFTER
+
+
+def test_rebuilt_without_staging_is_committed() -> None:
+    """The logged batch is over: the next one begins where it ended."""
+    state = protocol.rebuilt(MANIFEST, None, ME, "n", 9)
+    assert (state.topics, state.seq, state.pending, state.committed_ms) == (AFTER, 5, None, 77)
+
+
+def test_rebuilt_epoch_is_above_all_before() -> None:
+    """No epoch that launches since the logged batch may have reached comes again."""
+    assert protocol.rebuilt(MANIFEST, None, ME, "n", 9).epoch == 7 + EPOCH_LEAP
+
+
+def test_advance_is_what_commit_does() -> None:
+    """A manifest's topics are the register's after its commit."""
+    assert protocol.advance(PENDING.topics, RANGES) == protocol.committed(PENDING, "n", 9).topics
+
+
+def test_states_are_frozen() -> None:
+    """A refused transition cannot have changed a state, because nothing can."""
+    with pytest.raises(AttributeError):
+        IDLE.epoch = 3  # type: ignore[misc]
+    assert isinstance(IDLE, State)

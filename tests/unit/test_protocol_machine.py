@@ -1,0 +1,159 @@
+"""Several drivers, zombies among them, on one register: the invariants of the protocol after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from offsets.codec import decode_state
+from offsets.errors import FencedError, ProtocolError, StreamError, UnavailableError
+from offsets.manager import OffsetManager
+from offsets.planning import TopicSnapshot, plan
+from offsets.store import MemoryStore, Versioned
+from offsets.structs import Owner, State, TopicState
+
+drivers = st.integers(0, 2)
+
+
+class LossyStore(MemoryStore):
+    """Keeps every register there ever was; loses a reply, or a request, when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[State] = []
+        self.lose = ""
+
+    def replace(self, expected: Versioned | None, state: bytes) -> Versioned:
+        lose, self.lose = self.lose, ""
+        if lose == "request":
+            raise UnavailableError("lost")
+        written = super().replace(expected, state)
+        self.history.append(decode_state(state))
+        if lose == "reply":
+            raise UnavailableError("lost")
+        return written
+
+
+class Register(RuleBasedStateMachine):
+    """Three drivers do in any order what their own view of the register suggests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store, self.numbers, self.checked = LossyStore(), count(), 1
+        self.ends = {0: 2, 1: 0}
+        self.drivers = [self.new_driver(i) for i in range(3)]
+
+    def new_driver(self, i: int) -> OffsetManager:
+        return OffsetManager(
+            self.store, Owner("h", i, "s", f"r{next(self.numbers)}"), lambda: 1, lambda: f"n{next(self.numbers)}"
+        )
+
+    @initialize()
+    def first_launch(self) -> None:
+        self.drivers[0].read()
+        self.drivers[0].create("app", {"t": TopicState("id", {0: 0})})
+
+    def attempt(self, i: int, call: Callable[[], object]) -> None:
+        """Runs one step of a driver; if it fails, nothing has changed unless only the reply was lost."""
+        before, written = self.store.load(), len(self.store.history)
+        losing_reply = self.store.lose == "reply"
+        stale = self.owner_is_another(i)
+        try:
+            call()
+        except (FencedError, ProtocolError):
+            assert self.store.load() == before
+        except StreamError:
+            assert losing_reply or self.store.load() == before
+        else:
+            assert not stale or len(self.store.history) == written, "a fenced driver has written"
+        self.store.lose = ""
+
+    def owner_is_another(self, i: int) -> bool:
+        """Driver i has taken the register once, and somebody else has since."""
+        mine, now = self.drivers[i]._owner, self.store.history[-1].owner
+        return mine != now and any(state.owner == mine and state.epoch for state in self.store.history)
+
+    @rule(what=st.sampled_from(["reply", "request"]))
+    def lose_the_next(self, what: str) -> None:
+        self.store.lose = what
+
+    @rule(p=st.sampled_from([0, 1]), n=st.integers(1, 4))
+    def produce(self, p: int, n: int) -> None:
+        self.ends[p] += n
+
+    @rule(i=drivers)
+    def relaunch(self, i: int) -> None:
+        self.drivers[i] = self.new_driver(i)
+        self.attempt(i, self.drivers[i].read)
+
+    @rule(i=drivers)
+    def take(self, i: int) -> None:
+        self.attempt(i, self.drivers[i].take)
+
+    @rule(i=drivers)
+    def look_again(self, i: int) -> None:
+        self.attempt(i, self.drivers[i].read)
+
+    @rule(i=drivers, limit=st.integers(1, 5))
+    def plan_and_prepare(self, i: int, limit: int) -> None:
+        def step() -> None:
+            ends = {"t": TopicSnapshot("id", {p: (0, end) for p, end in self.ends.items()})}
+            planned = plan(self.drivers[i].state.topics, ends, limit)
+            self.drivers[i].prepare(planned.topics, planned.ranges, None)
+
+        self.attempt(i, step)
+
+    @rule(i=drivers)
+    def commit(self, i: int) -> None:
+        self.attempt(i, self.drivers[i].commit)
+
+    @rule(i=drivers, place=st.integers(0, 2))
+    def reset(self, i: int, place: int) -> None:
+        self.attempt(i, lambda: self.drivers[i].reset({"t": TopicState("id", {0: place})}, "test"))
+
+    @precondition(lambda self: len(self.store.history) > self.checked)
+    @invariant()
+    def each_write_follows_from_the_one_before(self) -> None:
+        for old, new in zip(self.store.history[self.checked - 1 :], self.store.history[self.checked :], strict=False):
+            check_step(old, new)
+        self.checked = len(self.store.history)
+
+    @invariant()
+    def the_version_counts_every_write(self) -> None:
+        found = self.store.load()
+        assert (found.version + 1 if found else 0) == len(self.store.history)
+
+
+def check_step(old: State, new: State) -> None:
+    """The invariants of protocol.md section 7, between a register and the next."""
+    assert new.app == old.app
+    assert new.nonce != old.nonce
+    assert new.epoch == old.epoch + (new.step == "take")
+    assert (new.step == "take") or new.owner == old.owner, "only a take changes the owner"
+    assert new.generation == old.generation + (new.step == "reset")
+    assert new.seq == old.seq + (new.step == "commit")
+    if new.step != "reset":
+        before, after = old.topics["t"].offsets, new.topics["t"].offsets
+        assert all(after[p] >= offset for p, offset in before.items())
+    if new.step == "prepare":
+        assert old.pending is None
+        assert new.pending is not None
+        assert all(new.topics["t"].offsets[r.partition] == r.from_offset for r in new.pending.ranges)
+    if new.step == "commit":
+        assert old.pending is not None
+        ends = {r.partition: r.until_offset for r in old.pending.ranges}
+        assert new.topics["t"].offsets == {**old.topics["t"].offsets, **ends}
+    assert (
+        (new.pending is None)
+        if new.step in ("commit", "reset")
+        else (new.step == "prepare" or new.pending == old.pending)
+    )
+
+
+Register.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestRegister = Register.TestCase
+TestRegister.__doc__ = "Whatever drivers do in whatever order, each register follows from the one before it."
