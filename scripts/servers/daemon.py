@@ -137,6 +137,7 @@ class Daemon:
         """Starts it unless it is alive; returns at once (see ``wait_ready``)."""
         if self.alive:
             return
+        self._reap()
         with open(self.log, "ab") as log:
             self._process = launch(self.command(), self.folder, log)
         written = self._pid_file.with_suffix(".tmp")
@@ -203,7 +204,14 @@ class Daemon:
     def _end(self, number: int, seconds: float) -> None:
         if self.signal(number):
             wait_for(lambda: not self.alive, seconds, f"{self.name} to end")
+        self._reap()
         self._pid_file.unlink(missing_ok=True)
+
+    def _reap(self) -> None:
+        """Takes the exit status of a child that has ended, which the kernel keeps until then."""
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
 
     def _tail(self, lines: int = 25) -> str:
         try:

@@ -79,9 +79,9 @@ class Hdfs(Server):
         """The superuser: who runs the daemons."""
         return pwd.getpwuid(os.getuid()).pw_name
 
-    def client(self, user: str = "") -> InsecureClient:
+    def client(self, user: str = "", timeout: float = 10) -> InsecureClient:
         """A WebHDFS client as this user, by default as the superuser."""
-        return InsecureClient(self.webhdfs_url, user=user or self.user, timeout=10)
+        return InsecureClient(self.webhdfs_url, user=user or self.user, timeout=timeout)
 
     def prepare(self) -> None:
         for webapp in ("hdfs", "datanode", "static"):
@@ -129,7 +129,7 @@ class Hdfs(Server):
         """It lists its root; with a living DataNode, a file is written and read."""
         if not connects(self.ports["http"]):
             return False
-        self.client().list("/")
+        self.client(timeout=3).list("/")
         return not self.datanode.alive or self._round_trip()
 
     def _datanode_answers(self) -> bool:
@@ -137,7 +137,7 @@ class Hdfs(Server):
         return self._round_trip() if self.namenode.alive else connects(self.ports["data_http"])
 
     def _round_trip(self) -> bool:
-        client, path = self.client(), f"/.ready-{uuid.uuid4().hex}"
+        client, path = self.client(timeout=3), f"/tmp/.ready-{uuid.uuid4().hex}"
         try:
             client.write(path, b"ready", overwrite=False)
             with client.read(path) as reader:

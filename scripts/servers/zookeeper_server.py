@@ -61,7 +61,7 @@ class ZooKeeper(Server):
             return False
         client = KazooClient(self.hosts, timeout=4, logger=QUIET)
         try:
-            client.start(timeout=3)
+            client.start(timeout=2)
             return "zookeeper" in client.get_children("/")
         finally:
             client.stop()
