@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(argv: list[str] | None = None) -> int:
     """Does one command; results on stdout, everything else on stderr."""
     arguments = parser().parse_args(argv)
+    if unknown := set(arguments.server) - set(NAMES):
+        parser().error(f"no server named {', '.join(sorted(unknown))}; there are {' '.join(NAMES)}")
     sandbox = Sandbox(arguments.data)
     try:
         if arguments.command == "up":

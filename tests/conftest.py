@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "scripts", ROOT):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+from servers.cluster import Sandbox
+from servers.hdfs_server import Hdfs
+from servers.jvm import java_home as find_java_home
+from servers.kafka_server import Kafka
+from servers.proxy import Proxy
+from servers.venvs import venv_python
+from servers.zookeeper_server import ZooKeeper
 
-from servers.cluster import Sandbox  # noqa: E402
-from servers.hdfs_server import Hdfs  # noqa: E402
-from servers.jvm import java_home as find_java_home  # noqa: E402
-from servers.kafka_server import Kafka  # noqa: E402
-from servers.proxy import Proxy  # noqa: E402
-from servers.zookeeper_server import ZooKeeper  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 # Executors import the project from the checkout as well, whatever the working folder of the run.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -102,8 +99,4 @@ def kafka_proxy(kafka: Kafka, proxy: Callable[..., Proxy]) -> Proxy:
 @pytest.fixture(scope="session")
 def pyspark35() -> Path:
     """The python of a second venv with the newest pyspark 3.5, made once: for the smoke run on the older Spark."""
-    home = ROOT / ".venv-pyspark35"
-    python = home / "bin" / "python"
-    script = ROOT / "scripts" / "venv-pyspark35"
-    subprocess.run([str(script), sys.executable, str(home)], check=True)
-    return python
+    return venv_python(ROOT / ".venv-pyspark35", ROOT, "pyspark ==3.5.*")
