@@ -1,0 +1,195 @@
+"""Puts lines into a topic and logs what became of every single one: acknowledged, failed or unknown.
+
+*failed*: the brokers refused it, or it was never handed to them.  *unknown*: it may be in the topic or not, as no
+answer came.  Stops at the first record that was not acknowledged.  The log is JSON lines, in the order of sending:
+`{"outcome", "topic", "partition", "offset", "malformed", "line", "error"}`; offset is null unless acknowledged, line
+holds each byte of the record as the character of the same number (latin-1).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import orjson
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+
+from producers.transactions import Line
+
+CONNECT_SECONDS = 10.0
+WINDOW = 20_000  # records on their way; bounds memory and what a crash of this process leaves out of the log
+LOOK_EVERY = 500  # sends between two looks at what has been answered
+WAIT_SECONDS = 0.2
+FLUSH_SECONDS = 5.0  # after Ctrl-C
+
+
+class ProduceError(Exception):
+    """Nothing was sent.  ``exit_status``: 69 brokers unreachable, 2 the topic does not exist, 1 anything else."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+@dataclass
+class Outcome:
+    """Counts of records; ``error``: why it stopped, if it did."""
+
+    acknowledged: int = 0
+    failed: int = 0
+    unknown: int = 0
+    malformed: int = 0
+    error: str | None = None
+
+    @property
+    def total(self) -> int:
+        return self.acknowledged + self.failed + self.unknown
+
+
+def ensure_topic(servers: str, topic: str, partitions: int | None) -> None:
+    """The topic exists afterwards; it is made with `partitions` if missing, or refused with ProduceError if None."""
+    admin = _connected(KafkaAdminClient, servers)
+    try:
+        if topic in admin.list_topics():
+            return
+        if partitions is None:
+            raise ProduceError(f"topic {topic} does not exist on {servers}; create it or give --partitions N", 2)
+        admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        pass
+    except KafkaTimeoutError as e:
+        raise ProduceError(f"no Kafka broker answered at {servers} ({e})", 69) from e
+    except KafkaError as e:
+        raise ProduceError(f"topic {topic} cannot be used on {servers}: {type(e).__name__}", 1) from e
+    finally:
+        admin.close()
+
+
+def open_producer(servers: str, patience: float) -> KafkaProducer:
+    """Idempotent, acks=all.  `patience`: seconds after which a record without an answer is given up as unknown."""
+    return _connected(
+        KafkaProducer,
+        servers,
+        acks="all",
+        enable_idempotence=True,
+        allow_auto_create_topics=False,
+        linger_ms=20,
+        batch_size=1 << 17,
+        metrics_enabled=False,
+        reconnect_backoff_max_ms=1000,
+        request_timeout_ms=int(patience * 1000) // 2,
+        delivery_timeout_ms=int(patience * 1000),
+        max_block_ms=int(patience * 1000),
+    )
+
+
+def produce(
+    producer: KafkaProducer,
+    topic: str,
+    lines: Iterable[Line],
+    log: BinaryIO,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Outcome:
+    """Sends until the lines end, `stopped` says so, or a record is not acknowledged; logs every record sent.
+
+    `progress` is told the number of records with a known outcome.  Partitions take turns.
+    """
+    delivery = _Delivery(producer, topic, sorted(producer.partitions_for(topic)), log)
+    for n, line in enumerate(lines, 1):
+        delivery.send(line)
+        if n % LOOK_EVERY == 0:
+            delivery.look(stopped)
+            progress(delivery.outcome.total)
+        if stopped() or delivery.outcome.error:
+            break
+    delivery.finish(stopped)
+    progress(delivery.outcome.total)
+    return delivery.outcome
+
+
+def paced(lines: Iterable[Line], rate: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Line]:
+    """The lines at `rate` a second, counted from the first."""
+    began = clock()
+    for n, line in enumerate(lines):
+        if (early := began + n / rate - clock()) > 0:
+            time.sleep(early)
+        yield line
+
+
+def _connected(make: Callable[..., Any], servers: str, **config: Any) -> Any:
+    try:
+        return make(bootstrap_servers=servers.split(","), bootstrap_timeout_ms=int(CONNECT_SECONDS * 1000), **config)
+    except (KafkaError, ValueError) as e:
+        raise ProduceError(f"no Kafka broker answered at {servers} within {CONNECT_SECONDS:g} s ({e})", 69) from e
+
+
+class _Delivery:
+    """What is on its way, oldest first, and the log of what has arrived."""
+
+    def __init__(self, producer: KafkaProducer, topic: str, partitions: Sequence[int], log: BinaryIO) -> None:
+        self.outcome = Outcome()
+        self._producer, self._topic, self._partitions, self._log = producer, topic, partitions, log
+        self._waiting: deque[tuple[Any, int, Line]] = deque()
+        self._turn = 0
+
+    def send(self, line: Line) -> None:
+        partition = self._partitions[self._turn % len(self._partitions)]
+        self._turn += 1
+        try:
+            future = self._producer.send(self._topic, line.value, partition=partition)
+        except KafkaError as e:  # it was not handed over
+            self._record("failed", partition, None, line, type(e).__name__)
+        else:
+            self._waiting.append((future, partition, line))
+
+    def look(self, stopped: Callable[[], bool]) -> None:
+        """Logs what has been answered; waits while too much is on its way."""
+        self._log_answered()
+        while len(self._waiting) > WINDOW and not stopped():
+            self._wait_for_oldest()
+
+    def finish(self, stopped: Callable[[], bool]) -> None:
+        """Waits for every answer; the producer's own patience ends that, or FLUSH_SECONDS once it is stopped.
+
+        What has no answer then is unknown."""
+        asked = time.monotonic()
+        while self._waiting and not (stopped() and time.monotonic() - asked > FLUSH_SECONDS):
+            self._wait_for_oldest()
+        for _future, partition, line in self._waiting:
+            self._record("unknown", partition, None, line, "no answer before the end of the run")
+        self._waiting.clear()
+        self._log.flush()
+
+    def _wait_for_oldest(self) -> None:
+        with suppress(KafkaError):  # its own failure is looked at below; a timeout only means: not yet
+            self._waiting[0][0].get(timeout=WAIT_SECONDS)
+        self._log_answered()
+
+    def _log_answered(self) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0][0].is_done:
+            future, partition, line = waiting.popleft()
+            if future.succeeded():
+                self._record("acknowledged", partition, future.value.offset, line, None)
+            else:
+                self._record(_judge(future.exception), partition, None, line, type(future.exception).__name__)
+
+    def _record(self, outcome: str, partition: int, offset: int | None, line: Line, error: str | None) -> None:
+        counts = self.outcome
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+        counts.malformed += line.malformed
+        counts.error = counts.error or error
+        entry = {"outcome": outcome, "topic": self._topic, "partition": partition, "offset": offset}
+        entry |= {"malformed": line.malformed, "line": line.value.decode("latin-1"), "error": error}
+        self._log.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _judge(error: BaseException) -> str:
+    """Only a broker's final refusal is a failure; whatever else went wrong, the record may have been written."""
+    return "failed" if isinstance(error, BrokerResponseError) and not error.retriable else "unknown"
