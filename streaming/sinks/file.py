@@ -81,8 +81,11 @@ class StagedFileSink:
         """Idempotent.  RegisterError if the root belongs to another application."""
         notes.write_marker(self.filesystem, app)
 
-    def newest_batch(self) -> tuple[str, Manifest] | None:
-        """The newest batch log entry and its path below the root; None if there is none.  StateDamagedError."""
+    def newest_batch(self) -> notes.LoggedBatch | None:
+        """The newest entry of the batch log, to rebuild a lost register from; None if there is none.
+
+        StateDamagedError if it is damaged.
+        """
         return notes.newest_batch(self.filesystem)
 
     def check_writable(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from offsets import codec
 from offsets.errors import (
@@ -26,9 +27,7 @@ RESTORE = "restore {0} (trash, snapshot) and launch again; nothing below _stagin
 
 def write_manifest(filesystem: Filesystem, manifest: Manifest) -> ManifestRef:
     """An exclusive create suffices: only a manifest whose create and length check came back is ever referred to."""
-    directory = StagingPlace(manifest.generation, manifest.epoch, manifest.seq).directory
-    data = codec.encode_manifest(manifest)
-    path = f"{directory}/{MANIFEST}"
+    data, path = codec.encode_manifest(manifest), _manifest_path(manifest)
     try:
         _write(filesystem, path, data)
     except FileExistsError as e:
@@ -52,14 +51,25 @@ def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, chan
     _write_once(filesystem, batch_entry(manifest.generation, manifest.seq), data, temporary)
 
 
-def newest_batch(filesystem: Filesystem) -> tuple[str, Manifest] | None:
-    """The newest entry of the batch log with its path; None if there is none.  StateDamagedError if it is damaged."""
+class LoggedBatch(NamedTuple):
+    """An entry of the batch log.  `staged` refers to its manifest in staging, None once that was collected."""
+
+    path: str
+    manifest: Manifest
+    staged: ManifestRef | None
+
+
+def newest_batch(filesystem: Filesystem) -> LoggedBatch | None:
+    """The newest entry of the batch log; None if there is none.  StateDamagedError if it is damaged."""
     for generation in reversed(numbered(filesystem, BATCHES)):
         entries = [s.name for s in filesystem.list(f"{BATCHES}/{generation}")]
         numbers = [int(name[:-5]) for name in entries if name.endswith(".json") and name[:-5].isdecimal()]
         if numbers:
             path = batch_entry(int(generation), max(numbers))
-            return path, codec.decode_manifest(filesystem.read(path), f"{filesystem.url}/{path}")
+            data = filesystem.read(path)
+            manifest = codec.decode_manifest(data, f"{filesystem.url}/{path}")
+            staged = ManifestRef(_manifest_path(manifest), codec.digest(data), len(manifest.files))
+            return LoggedBatch(path, manifest, staged if filesystem.status(staged.path) else None)
     return None
 
 
@@ -105,6 +115,10 @@ def lost(filesystem: Filesystem, directory: str, changed: Callable[[], bool]) ->
         return FencedError("another driver has finished the batch", "nothing to do: that one goes on")
     where = f"{filesystem.url}/{directory}"
     return StagingLostError(f"the staged files of the pending batch are gone from {where}", RESTORE.format(where))
+
+
+def _manifest_path(manifest: Manifest) -> str:
+    return f"{StagingPlace(manifest.generation, manifest.epoch, manifest.seq).directory}/{MANIFEST}"
 
 
 def _manifest_bytes(filesystem: Filesystem, ref: ManifestRef, changed: Callable[[], bool]) -> bytes:
