@@ -1,0 +1,127 @@
+"""URLs of offset stores, owners as text, and what a write without an answer is taken for: all without a connection."""
+
+from __future__ import annotations
+
+import pytest
+
+from offsets.errors import ConfigError, FencedError, RegisterError
+from offsets.file_store import FileStore
+from offsets.owners import owner_from_json, owner_to_json
+from offsets.store import MemoryStore, Versioned
+from offsets.stores import check_store_url, open_store
+from offsets.structs import Owner
+from offsets.zookeeper_store import ZookeeperStore, outcome
+
+ME = Owner("my-host", 7, "2026-11-21T00:00:00Z", "me")
+THEN = Versioned(4, b"then", 99)  # what the writer expects
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("memory:", MemoryStore),
+        ("file:///var/lib/orders", FileStore),
+        ("file:///var/lib/my%20orders/", FileStore),
+        ("zookeeper://zk1:2181,zk2:2181/apps/orders", ZookeeperStore),
+        ("zookeeper://zk1/orders", ZookeeperStore),
+        ("zookeeper://[::1]:2181/orders/", ZookeeperStore),
+    ],
+)
+def test_sound_urls_open(url: str, kind: type) -> None:
+    """A sound URL has no problems, and opens without a connection."""
+    assert check_store_url(url) == []
+    store = open_store(url)
+    assert isinstance(store, kind)
+    assert store.url == url
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "has no scheme"),
+        ("/var/lib/orders", "has no scheme"),
+        ("zookeper://zk1/orders", "did you mean zookeeper:?"),
+        ("zk://zk1/orders", "did you mean zookeeper:?"),
+        ("files:///x", "did you mean file:?"),
+        ("FILE:///x", "did you mean file:?"),
+        ("s3://bucket/x", "known are"),
+        ("memory:x", "nothing after the colon"),
+        ("file:relative", "absolute path"),
+        ("file://host/path", "three slashes"),
+        ("file://", "names no folder"),
+        ("file:///", "names no folder"),
+        ("file:///a/../b", ". or .."),
+        ("file:///a b", "blank"),
+        ("file:///a?b", "no ? or #"),
+        ("zookeeper:zk1/orders", "must begin with"),
+        ("zookeeper://zk1:2181", "names no path"),
+        ("zookeeper://zk1:2181/", "names no path"),
+        ("zookeeper:///orders", "a host is missing"),
+        ("zookeeper://zk1,,zk2/orders", "a host is missing"),
+        ("zookeeper://zk1:0/orders", "1..65535"),
+        ("zookeeper://zk1:99999/orders", "1..65535"),
+        ("zookeeper://zk1:port/orders", "is not host:port"),
+        ("zookeeper://me:secret@zk1/orders", "user or password"),
+        ("zookeeper://zk1/a//b", "//"),
+        ("zookeeper://zk1/a/../b", ".."),
+        ("zookeeper://zk1/zookeeper/x", "belongs to ZooKeeper"),
+    ],
+)
+def test_unsound_urls_say_why(url: str, says: str) -> None:
+    """Each mistake is named with the URL, and such a URL does not open."""
+    (problem,) = check_store_url(url)
+    assert says in problem
+    assert repr(url) in problem
+    with pytest.raises(ConfigError) as e:
+        open_store(url)
+    assert (e.value.problems, e.value.exit_status) == ((problem,), 2)
+
+
+def test_all_problems_at_once() -> None:
+    """Two wrong hosts and no path are three lines."""
+    assert len(check_store_url("zookeeper://a b:1,c:0/".replace(" ", "!"))) == 3
+
+
+def test_an_owner_survives_as_text() -> None:
+    """One line of JSON, read back to the same owner."""
+    assert "\n" not in owner_to_json(ME)
+    assert owner_from_json(owner_to_json(ME).encode()) == ME
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\xff", b"null", b"[]", b"{}", owner_to_json(ME).encode()[:-1], b'{"host": "a", "pid": 1}']
+    + [owner_to_json(ME).replace(" 7,", f" {pid},").encode() for pid in ('"7"', "true", "7.0", "null")]
+    + [owner_to_json(ME).replace('"run_id"', '"more": 1, "run_id"').encode()],
+)
+def test_anything_else_is_nobody(text: bytes) -> None:
+    """Half written, foreign or wrongly typed text names nobody, and never raises."""
+    assert owner_from_json(text) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "result"),
+    [
+        (None, None, "again"),
+        (None, Versioned(0, b"mine", 5), "done"),
+        (None, Versioned(1, b"mine", 5), FencedError),
+        (None, Versioned(0, b"theirs", 5), FencedError),
+        (THEN, None, RegisterError),
+        (THEN, THEN, "again"),
+        (THEN, Versioned(5, b"mine", 99), "done"),
+        (THEN, Versioned(5, b"theirs", 99), FencedError),
+        (THEN, Versioned(6, b"mine", 99), FencedError),
+        (THEN, Versioned(3, b"mine", 99), FencedError),
+        (THEN, Versioned(4, b"then", 100), RegisterError),
+        (THEN, Versioned(5, b"mine", 100), RegisterError),
+    ],
+)
+def test_what_became_of_a_write(expected: Versioned | None, seen: Versioned | None, result: object) -> None:
+    """Rule U as a table: done only with my bytes at the next version of the same register; again only if unchanged."""
+    if isinstance(result, type) and issubclass(result, Exception):
+        with pytest.raises(result):
+            outcome("zookeeper://zk1/orders", expected, b"mine", seen)
+    else:
+        found = outcome("zookeeper://zk1/orders", expected, b"mine", seen)
+        assert found == (seen if result == "done" else None)
