@@ -4,11 +4,9 @@
 examples:
   produce_transactions.py --records 200000 --partitions 4 --malformed 0.01
   produce_transactions.py --fixed --bootstrap-server broker1:9092,broker2:9092 --log sent.jsonl
-  produce_transactions.py --records 6000 --rate 100 --seed 7
 
 exit status: 0 all acknowledged, 1 refused, 2 wrong option or no such topic, 69 brokers unavailable, 130 Ctrl-C.
-A one-line JSON summary goes to stdout.  The log is JSON lines: outcome (acknowledged, failed, unknown), topic,
-partition, offset, malformed, line, error.
+Stdout: one line of JSON.  The log is JSON lines: outcome, topic, partition, offset, malformed, line, error.
 """
 
 from __future__ import annotations
