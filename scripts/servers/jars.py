@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from servers.jvm import java_command
+from servers.network import proxy_options, trust_options
 from servers.paths import cache_folder, locked, remove
 
 LIST = Path(__file__).with_name("jars.txt")
@@ -28,7 +29,9 @@ SETS = ("kafka", "zookeeper", "hdfs")
 ATTEMPTS = 3
 CHUNK = 24  # jars for one Ivy process: it fetches one after the other, so several run side by side
 SETTINGS = """<ivysettings><settings defaultResolver="central"/><caches defaultCacheDir="${cache.dir}"/>
-<resolvers><ibiblio name="central" m2compatible="true" usepoms="false"/></resolvers></ivysettings>"""
+<timeout-constraints><timeout-constraint name="t" connectionTimeout="20000" readTimeout="60000"/></timeout-constraints>
+<resolvers><ibiblio name="central" m2compatible="true" usepoms="false" timeoutConstraint="t"/></resolvers>
+</ivysettings>"""
 MODULE = """<ivy-module version="2.0"><info organisation="x" module="x"/>
 <configurations><conf name="default"/></configurations>
 <dependencies defaultconf="default->default">%s</dependencies></ivy-module>"""
@@ -72,10 +75,10 @@ def fetch(jars: Sequence[Jar], folder: Path) -> None:
     if not _missing(jars, folder):
         return
     with locked(folder.with_suffix(".lock")):
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             if not (missing := _missing(jars, folder)):
                 return
-            log = _download(missing, folder)
+            log = _download(missing, folder, attempt)
         if missing := _missing(jars, folder):
             raise JarError(f"cannot fetch {', '.join(jar.file for jar in missing)}; the end of Ivy's log:\n{log}")
 
@@ -104,13 +107,15 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _download(jars: Sequence[Jar], folder: Path) -> str:
+def _download(jars: Sequence[Jar], folder: Path, attempt: int) -> str:
     """One attempt for all; moves what came whole into place, raises at a wrong checksum, returns the logs' ends."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob("partial-*"):
         remove(left)
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
-    works = [_Ivy(chunk, partial / str(number)) for number, chunk in enumerate(_chunks(jars))]
+    # The certificates that pip trusts, since pip has just worked here; at the second attempt Java's own.
+    options = proxy_options() + ([] if attempt == 1 else trust_options(partial / "certificates"))
+    works = [_Ivy(chunk, partial / str(number), options) for number, chunk in enumerate(_chunks(jars))]
     try:
         _watch(works, partial, len(jars))
         came = [(jar, file) for work in works for jar in work.jars if (file := work.fetched(jar)).exists()]
@@ -143,13 +148,13 @@ def _chunks(jars: Sequence[Jar]) -> Iterator[list[Jar]]:
 class _Ivy:
     """One Ivy process that brings ``jars`` into its own cache below ``folder``."""
 
-    def __init__(self, jars: Sequence[Jar], folder: Path) -> None:
+    def __init__(self, jars: Sequence[Jar], folder: Path, options: Sequence[str]) -> None:
         self.jars, self.cache, self.log = jars, folder / "cache", folder / "log"
         folder.mkdir()
         settings, module = folder / "settings.xml", folder / "ivy.xml"
         settings.write_text(SETTINGS)
         module.write_text(MODULE % "".join(DEPENDENCY % jar[:3] for jar in jars))
-        command = [java_command(), f"-Dcache.dir={self.cache}", "-jar", str(ivy_jar())]
+        command = [java_command(), *options, f"-Dcache.dir={self.cache}", "-jar", str(ivy_jar())]
         command += ["-settings", str(settings), "-ivy", str(module)]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -181,9 +186,16 @@ def _watch(works: Sequence[_Ivy], partial: Path, total: int) -> None:
         progress.update(task, completed=sum(1 for _ in partial.glob("*/cache/*/*/*/*.jar")))
 
 
+def main(servers: Sequence[str]) -> int:
+    """Fetches what these servers need."""
+    listed = read_list(LIST.read_text())
+    try:
+        fetch([jar for jar in listed if set(jar.servers.split(",")) & set(servers)], cache_folder() / "jars")
+    except JarError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or SETS
-    fetch(
-        [jar for jar in read_list(LIST.read_text()) if set(jar.servers.split(",")) & set(wanted)],
-        cache_folder() / "jars",
-    )
+    sys.exit(main(sys.argv[1:] or SETS))

@@ -54,7 +54,7 @@ class Registry:
     def __init__(self, content: bytes) -> None:
         self.content, self.fetches = content, 0
 
-    def download(self, wanted: list[Jar], folder: Path) -> str:
+    def download(self, wanted: list[Jar], folder: Path, attempt: int) -> str:
         self.fetches += 1
         for jar in wanted:
             came = folder.with_name("came")
