@@ -148,8 +148,8 @@ class _Reader:
         records = [m for m in events if m.error() is None] if errors else events
         inside = self._in_range(records)
         for event in events if errors else ():
-            if event.error() is not None:
-                self._take_error(event)
+            if (error := event.error()) is not None:
+                self._take_error(error, event.offset())
         if self._delivered:  # before the first event it is still the position of the last assignment
             self._position = max(self._position, self._source.consumer.position([self._at])[0].offset)
         return inside
@@ -157,17 +157,16 @@ class _Reader:
     def _in_range(self, records: list[Message]) -> list[Message]:
         if not records:
             return records
-        offsets = list(map(Message.offset, records))
+        offsets: list[int] = list(map(Message.offset, records))  # type: ignore[arg-type]
         if offsets[0] < self._position or not _rising(offsets):
             raise StreamError(f"records out of order in {self._range}: {offsets[0]} at position {self._position}")
         self._position = offsets[-1] + 1
         return records[: bisect_left(offsets, self._range.until_offset)]
 
-    def _take_error(self, event: Message) -> None:
-        error = event.error()
+    def _take_error(self, error: KafkaError, offset: int | None) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
-            self._position = max(self._position, event.offset())
+            self._position = max(self._position, offset or 0)
         elif code == KafkaError._AUTO_OFFSET_RESET:
             self._halted = True
             if self._suspected is None:

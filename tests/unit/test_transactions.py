@@ -1,0 +1,143 @@
+"""The lines that the transactions producer makes: no Kafka, no clock."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
+
+from producers.delivery import produce
+from producers.options import chosen_lines, exit_status, parser
+from producers.transactions import ACCOUNTS, AMOUNTS, DAYS, DESCRIPTIONS, Line, fixed_lines, random_lines
+
+WELL_FORMED = re.compile(rb"\d+,\d\d/\d\d/\d{4},\d+,-?\d+\.\d\d,[A-Z ]+")
+
+
+def test_same_seed_same_lines() -> None:
+    """A seed stands for its lines; another seed has others."""
+    assert list(random_lines(500, 7, 0.2)) == list(random_lines(500, 7, 0.2))
+    assert list(random_lines(500, 7, 0.2)) != list(random_lines(500, 8, 0.2))
+
+
+def test_fields() -> None:
+    """Well-formed lines use the fixed accounts, amounts and descriptions; steps rise by one over four days at most."""
+    rows = [line.value.decode().split(",") for line in random_lines(4000, 1)]
+    assert [row[0] for row in rows] == [str(n) for n in range(1, 4001)]
+    days = [row[1] for row in rows]
+    assert days == sorted(days)
+    assert len(set(days)) == DAYS == 4
+    assert {row[2] for row in rows} == set(ACCOUNTS)
+    assert {row[3] for row in rows} == set(AMOUNTS)
+    assert {row[4] for row in rows} == set(DESCRIPTIONS)
+    assert (len(ACCOUNTS), len(AMOUNTS), len(DESCRIPTIONS)) == (4, 8, 8)
+
+
+def test_fixed_lines() -> None:
+    """The fixed set is 100 well-formed lines, always the same, and uses every value."""
+    lines = list(fixed_lines())
+    assert lines == list(fixed_lines())
+    assert len({line.value for line in lines}) == 100
+    assert not any(line.malformed for line in lines)
+    columns = list(zip(*(line.value.decode().split(",") for line in lines), strict=True))
+    assert [len(set(column)) for column in columns] == [100, 4, 4, 8, 8]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_malformed_share(share: float) -> None:
+    """About the share asked for is malformed, of every kind, and is marked as such; no other line is malformed."""
+    lines = list(random_lines(10_000, 3, share))
+    assert sum(line.malformed for line in lines) == pytest.approx(share * 10_000, abs=0.15 * share * 10_000 + 1)
+    assert all(WELL_FORMED.fullmatch(line.value) for line in lines if not line.malformed)
+    kinds = Counter(kind(line.value) for line in lines if line.malformed)
+    assert set(kinds) == ({"field", "date", "amount", "empty", "garbage"} if share else set())
+
+
+def kind(value: bytes) -> str:
+    if not value:
+        return "empty"
+    if b"\xff" in value:
+        return "garbage"
+    if value.count(b",") == 3:
+        return "field"
+    return "date" if b"13/45/2026" in value else "amount" if b"12.3.4" in value else "well-formed"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_impossible_share(share: float) -> None:
+    """A share is between 0 and 1."""
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        next(random_lines(1, 1, share))
+
+
+class Answer:
+    """A record's future that is answered already: an offset or an error."""
+
+    is_done = True
+
+    def __init__(self, answer: int | Exception) -> None:
+        self.exception = answer if isinstance(answer, Exception) else None
+        self.value = self
+        self.offset = answer
+
+    def get(self, timeout: float) -> None:
+        """Answered already."""
+
+    def succeeded(self) -> bool:
+        return self.exception is None
+
+
+class FakeProducer:
+    """Answers the records of one partition with the given offsets and errors, in turn."""
+
+    def __init__(self, *answers: int | Exception) -> None:
+        self.answers = list(answers)
+
+    def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def send(self, topic: str, value: bytes, partition: int) -> Answer:
+        return Answer(self.answers.pop(0))
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "status"),
+    [
+        (MessageSizeTooLargeError(), "failed", 1),
+        (NotLeaderForPartitionError(), "unknown", 69),
+        (KafkaTimeoutError(), "unknown", 69),
+    ],
+)
+def test_outcomes(error: Exception, outcome: str, status: int) -> None:
+    """Only a broker's final refusal is a failure; without an answer a record may be in the topic."""
+    log = io.BytesIO()
+    lines = [Line(b"a", False), Line(b"\xff", True)]
+    counts = produce(FakeProducer(5, error), "t", lines, log)  # type: ignore[arg-type]
+    first, second = map(json.loads, log.getvalue().splitlines())
+    assert (first["outcome"], first["offset"], first["line"], first["malformed"]) == ("acknowledged", 5, "a", False)
+    assert (second["outcome"], second["offset"], second["malformed"]) == (outcome, None, True)
+    assert second["line"].encode("latin-1") == b"\xff"
+    assert (counts.acknowledged, counts.total, exit_status(counts, False)) == (1, 2, status)
+    assert exit_status(counts, True) == 130
+
+
+def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """Impossible numbers are refused with their option's name, before any connection."""
+    for wrong in ["--records", "0"], ["--malformed", "2"], ["--rate", "-1"], ["--partitions", "x"]:
+        with pytest.raises(SystemExit) as caught:
+            parser("").parse_args(wrong)
+        assert caught.value.code == 2
+        assert wrong[0] in capsys.readouterr().err
+
+
+def test_chosen_lines() -> None:
+    """--fixed and --records choose the lines; a rate changes when they come, not which."""
+    options: Any = parser("").parse_args(["--records", "20", "--seed", "4", "--rate", "100000"])
+    count, lines = chosen_lines(options)
+    assert (count, list(lines)) == (20, list(random_lines(20, 4)))
+    count, lines = chosen_lines(parser("").parse_args(["--fixed"]))
+    assert (count, list(lines)) == (100, list(fixed_lines()))
