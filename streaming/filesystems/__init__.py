@@ -49,8 +49,10 @@ def check_url(url: str) -> list[str]:
         wrong.append("needs the NameNode's host and its HTTP port (9870 unless configured otherwise)")
     if parts.username is not None:
         wrong.append("takes no user@ or password; use ?user=")
-    if parts.fragment or set(parse_qs(parts.query, keep_blank_values=True)) - {"user"}:
-        wrong.append("takes nothing after the path but ?user=")
+    allowed = {"user"} if parts.scheme == "webhdfs" else set()
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if parts.fragment or set(query) - allowed or not all(all(values) for values in query.values()):
+        wrong.append(f"takes nothing after the path{' but ?user=NAME' if allowed else ''}")
     return wrong
 
 

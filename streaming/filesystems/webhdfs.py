@@ -103,6 +103,7 @@ class WebHdfsFilesystem:
     def _session(self) -> requests.Session:
         session = requests.Session()  # its adapters never retry, unless told to
         session.trust_env = False  # no proxy and no .netrc from wherever the executor happens to run
+        session.params = {"user.name": self.user}
         session.hooks["response"].append(_raise_for_error)
         return session
 
@@ -125,12 +126,14 @@ class WebHdfsFilesystem:
             raise UnavailableError(f"no answer from {self.namenode} for {self._at(path)} ({why})", REACH) from e
 
     def _translated(self, error: HdfsError, path: str) -> Exception:
-        name, where = error.exception or "not Hadoop's answer", f"{self.url}: {self._at(path)}"
+        name, where = error.exception, f"{self.url}: {self._at(path)}"
         if name in EXISTS:
             return FileExistsError(f"{where} exists")
         if name in MISSING:
             return FileNotFoundError(f"{where} does not exist, or its parent")
         text = " ".join(str(error.message).split())[:300]
+        if name is None:  # HdfsCLI's own judgement of an answer
+            return SinkError(f"{where}: {text}", REFUSED["InvalidPathException"])
         if name in REFUSED:
             return SinkError(f"{where}: {name}: {text}", REFUSED[name])
         return UnavailableError(f"{where}: {name}: {text}", REACH)

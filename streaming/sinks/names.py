@@ -41,8 +41,10 @@ def encoded_folder(folder: str) -> str:
     """The directory for a user's folder, relative to the root; "" is the root itself.
 
     No two folders share a directory.  `/` separates components, each is encoded by itself; letters, digits and
-    `._-=~` stay as they are.  Raises ValueError if it is longer than a path may be.
+    `._-=~` stay as they are.  Raises ValueError if it is longer than a path may be, TypeError for no str.
     """
+    if not isinstance(folder, str):
+        raise TypeError(f"a folder is a str, not {type(folder).__name__}")
     path = "/".join(map(encoded_component, folder.split("/"))) if folder else ""
     if len(path) > MAX_FOLDER:
         raise ValueError(f"the folder {folder[:60]!r}... is longer than {MAX_FOLDER} bytes")

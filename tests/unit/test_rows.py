@@ -1,0 +1,116 @@
+"""From records to rows: what a function may return, what is counted, and which record an error names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+
+from offsets.errors import BadRecordError, ConfigError
+from streaming.records import Record, from_message
+from streaming.rows import Function, Routed, RowCounts, Rows, grouped, load_function
+
+
+def chunk(*values: bytes | None) -> list[Message]:
+    return [Message("t", 1, 10 + n, value=value, timestamp=(1, 1700)) for n, value in enumerate(values)]
+
+
+def returning(results: dict[bytes, Any]) -> Function:
+    return lambda record: results[record.value]  # type: ignore[index]
+
+
+def test_a_record_has_kafkas_fields() -> None:
+    """Null and empty are told apart."""
+    message = Message("t", 1, 2, key=b"", value=None, headers=[("h", None)], timestamp=(2, 5))
+    assert from_message(message) == Record("t", 1, 2, 5, 2, b"", None, (("h", None),))
+    assert from_message(Message("t", 1, 2)).headers == ()
+
+
+def test_each_way_to_return_rows_is_taken_and_counted() -> None:
+    """None filters; one row, a list, a generator, routed rows; bad ones are counted per folder and per record."""
+    function = returning(
+        {
+            b"none": None,
+            b"one": "1",
+            b"empty": [],
+            b"list": ["2", Routed("x/y=1", "3")],
+            b"generator": (row for row in ("4", "5")),
+            b"bad": [Routed("bad", "6", bad=True), Routed("bad", "7", bad=True)],
+            b"dot": Routed("../_x", "8"),
+        }
+    )
+    counts = RowCounts(records=100)
+    groups = grouped(function, chunk(b"none", b"one", b"empty", b"list", b"generator", b"bad", b"dot"), "text", counts)
+    assert groups == {
+        "": Rows([b"1", b"2", b"4", b"5"], 4),
+        "x/y=1": Rows([b"3"], 1),
+        "bad": Rows([b"6", b"7"], 2, bad=2),
+        "%2E./%5Fx": Rows([b"8"], 1),
+    }
+    assert counts == RowCounts(records=107, filtered=2, bad=1)
+
+
+def test_without_a_function_all_goes_to_the_root() -> None:
+    """Counted by records, whatever the items are; an empty chunk makes no file."""
+    counts = RowCounts()
+    groups = grouped(None, chunk(b"a", b"b"), "text", counts)
+    assert {folder: rows.count for folder, rows in groups.items()} == {"": 2}
+    assert grouped(None, [], "text", counts) == {}
+    assert grouped(str, [], "text", counts) == {}
+    assert counts == RowCounts(records=2)
+
+
+def test_a_bad_value_names_its_record() -> None:
+    """Topic, partition, offset and a remedy."""
+    with pytest.raises(BadRecordError, match="t-1 offset 11") as raised:
+        grouped(None, chunk(b"a", None), "text", RowCounts())
+    assert (raised.value.topic, raised.value.partition, raised.value.offset) == ("t", 1, 11)
+    assert raised.value.remedy
+
+
+def failing(record: Record) -> Iterator[str]:
+    yield "fine"
+    int(record.value or b"")
+
+
+def test_an_error_of_the_function_names_function_line_and_record() -> None:
+    """Also one raised half-way through a generator."""
+    line = failing.__code__.co_firstlineno + 2
+    with pytest.raises(BadRecordError, match="t-1 offset 11") as raised:
+        grouped(failing, chunk(b"1", b"x"), "text", RowCounts())
+    assert f"failing raised ValueError: invalid literal for int() with base 10: b'x' at {__file__}:{line}" in str(
+        raised.value
+    )
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
+def test_an_error_deep_in_a_library_names_the_users_line() -> None:
+    """Not the library's."""
+
+    def function(record: Record) -> Any:
+        return Path(str(record.topic)).read_bytes()
+
+    with pytest.raises(BadRecordError, match=f"{__file__}:{function.__code__.co_firstlineno + 1}"):
+        grouped(function, chunk(b"x"), "text", RowCounts())
+
+
+@pytest.mark.parametrize(
+    "result", [1, ("a", "b"), {"a"}, "a\nb", Routed("x/" * 2000, "a"), Routed(None, "a"), object()]
+)  # type: ignore[arg-type]
+def test_a_row_that_cannot_be_written_is_a_bad_record(result: Any) -> None:
+    """Types and folders are checked where the record is still known."""
+    with pytest.raises(BadRecordError, match="returned what cannot be written") as raised:
+        grouped(lambda record: result, chunk(b"x"), "text", RowCounts())
+    assert raised.value.offset == 10
+
+
+def test_functions_are_loaded_by_name() -> None:
+    """A wrong name is a configuration error that repeats it."""
+    assert load_function(None) is None
+    assert load_function("json:dumps") is not None
+    for name in ("no_such_module:f", "json:no_such", "json:__name__"):
+        with pytest.raises(ConfigError, match=name):
+            load_function(name)

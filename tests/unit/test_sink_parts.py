@@ -1,0 +1,113 @@
+"""The parts of the file sink that need no server: URLs, patience, parallel requests, staging by the hundreds."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from offsets.errors import ConfigError, SinkError, UnavailableError
+from offsets.structs import OffsetRange
+from streaming.filesystems import LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
+from streaming.rows import Rows
+from streaming.sinks import staging
+from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.sinks.parallel import in_parallel, patience
+
+
+@pytest.mark.parametrize("url", ["file:///a", "file:///a/b%20c/", "webhdfs://h:9870/a", "webhdfs://h:9870/a?user=u"])
+def test_good_urls(url: str) -> None:
+    """No problem, and no connection."""
+    assert check_url(url) == []
+    open_filesystem(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/a",
+        "hdfs://h:8020/a",
+        "file://a/b",
+        "file:///",
+        "file:///a/../b",
+        "file:///a/%2E%2E/b",
+        "webhdfs://h/a",
+        "webhdfs://h:x/a",
+        "webhdfs://h:9870",
+        "webhdfs://u:secret@h:9870/a",
+        "webhdfs://h:9870/a#LATEST",
+        "webhdfs://h:9870/a?usr=u",
+        "webhdfs://h:9870/a?user=",
+        "file:///a?user=u",
+    ],
+)
+def test_bad_urls(url: str) -> None:
+    """Each is a configuration error, found without connecting."""
+    assert check_url(url)
+    with pytest.raises(ConfigError):
+        open_filesystem(url)
+
+
+def test_the_user_is_decided_by_the_driver() -> None:
+    """URL, then HADOOP_USER_NAME, then the process's own."""
+    url = "webhdfs://h:9870/a b"
+    named = open_filesystem(url + "?user=u", {"HADOOP_USER_NAME": "v"})
+    assert named == WebHdfsFilesystem("http://h:9870", "/a b", "u")
+    assert open_filesystem(url, {"HADOOP_USER_NAME": "v"}) == WebHdfsFilesystem("http://h:9870", "/a b", "v")
+
+
+def test_patience_ends_at_one_deadline_for_all_calls() -> None:
+    """Retriable failures are repeated until then, others never."""
+    now, calls = [0.0], []
+
+    def away() -> None:
+        calls.append(now[0])
+        now[0] += 1.0
+        raise UnavailableError("away")
+
+    again = patience(2.0, clock=lambda: now[0])
+    for expected in ([0.0, 1.0], [0.0, 1.0, 2.0]):
+        with pytest.raises(UnavailableError):
+            again(away)
+        assert calls == expected
+
+    def refused() -> None:
+        calls.append(-1.0)
+        raise SinkError("refused")
+
+    with pytest.raises(SinkError):
+        patience(2.0)(refused)
+    assert calls.count(-1.0) == 1
+
+
+def test_the_first_failure_keeps_the_rest_from_beginning() -> None:
+    """With 4 at a time and the first one failing, most of a thousand are never begun."""
+    begun, lock = [], threading.Lock()
+
+    def work(number: int) -> int:
+        with lock:
+            begun.append(number)
+        if number == 0:
+            raise SinkError("no")
+        return number
+
+    with pytest.raises(SinkError):
+        in_parallel(4, work, range(5_000))
+    assert len(begun) < 5_000
+    assert in_parallel(4, lambda n: n * 2, range(50)) == [n * 2 for n in range(50)]
+
+
+def test_files_lack_neither_handles_nor_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More folders than may be open: the one unused for longest is finished, and a new one gets the next name."""
+    monkeypatch.setattr(staging, "MAX_OPEN", 2)
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path)), "text")
+    groups = [{folder: Rows([folder.encode()], 1, bad=1)} for folder in "abacbca"]
+    files = sink.stage(StagingPlace(0, 1, 1), OffsetRange("t", 0, 0, 7), groups)
+    assert sum(file.count for file in files) == sum(file.bad for file in files) == 7
+    assert len({file.final for file in files}) == len({file.staged for file in files}) == len(files)
+    names = sorted(f.final.removesuffix(".txt").replace("t+p0+0000000000+0000000007+g0e1", "") for f in files)
+    assert names == ["a/", "a/+1", "b/", "b/+1", "c/"]
+    for file in files:
+        assert (tmp_path / file.staged).stat().st_size == file.length
