@@ -53,6 +53,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
     conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
     conf.setIfMissing("spark.master", "local[*]")
     conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
     if conf.get("spark.master", "").startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
@@ -60,7 +61,6 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
         exit_when(jvm_gone(sc._gateway))
-        sc.setLogLevel("WARN" if debug else "OFF")
         try:
             ship(sc, root, config.function, Path(config.job_file).resolve().parent, Path(scratch))
             yield sc

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from offsets.structs import Pending, State
 from servers.jvm import java_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-VICTIMS = ("driver", "jvm", "worker")
+LOOK_SECONDS = 0.001  # a batch is prepared for some 5 ms on a local disk and 50 ms on HDFS
 FOREIGN = ("PYTHONPATH", "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_DRIVER_PYTHON")
 
 
@@ -36,17 +37,20 @@ def environment(python: str = sys.executable) -> dict[str, str]:
 
 
 class Launch:
-    """One `spark-submit scripts/run_stream.py JOB.cfg ...`; its stderr goes to `log`."""
+    """One `spark-submit scripts/run_stream.py JOB.cfg ...`.
+
+    Spark hands on both streams of its Python driver as its own stdout, which goes to `log`; the JVM's stderr follows it.
+    """
 
     def __init__(self, job: Path, log: Path, *options: str, python: str = sys.executable) -> None:
         submit = Path(python).parent / "spark-submit"
         self.log = log
-        with log.open("ab") as stderr:
+        with log.open("ab") as stdout:
             self._process = subprocess.Popen(
                 [str(submit), str(ROOT / "scripts" / "run_stream.py"), str(job), *options],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
+                stdout=stdout,
+                stderr=subprocess.STDOUT,
                 env=environment(python),
                 start_new_session=True,
             )
@@ -63,11 +67,9 @@ class Launch:
 
     def family(self) -> list[psutil.Process]:
         """Every process of this launch that was ever seen and still lives, the JVM first."""
-        try:
+        with suppress(psutil.NoSuchProcess):
             jvm = psutil.Process(self.pid)
             self._known.update([jvm, *jvm.children(recursive=True)])
-        except psutil.NoSuchProcess:
-            pass
         return sorted((p for p in self._known if _lives(p)), key=lambda p: p.pid != self.pid)
 
     def find(self, victim: str) -> psutil.Process | None:
@@ -83,13 +85,17 @@ class Launch:
 
     def wait(self, seconds: float = 120.0) -> int:
         """The exit status of spark-submit.  Raises subprocess.TimeoutExpired."""
-        self.output, _ = self._process.communicate(timeout=seconds)
-        return self._process.returncode
+        return self._process.wait(seconds)
+
+    @property
+    def output(self) -> str:
+        """All that was printed so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     @property
     def summary(self) -> dict[str, Any]:
         """The JSON line that the run printed last.  Only after `wait`."""
-        lines = self.output.decode().strip().splitlines()
+        lines = [line for line in self.output.splitlines() if line.startswith('{"name"')]
         found: dict[str, Any] = json.loads(lines[-1])
         return found
 
@@ -135,6 +141,7 @@ def kill(launch: Launch, victim: str, moment: Callable[[], bool]) -> int | None:
         elif moment():
             _signal(target, signal.SIGKILL)
             return target.pid
+        time.sleep(LOOK_SECONDS)
     return None
 
 
@@ -186,7 +193,5 @@ def _parent(process: psutil.Process) -> int:
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass

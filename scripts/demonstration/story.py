@@ -52,8 +52,7 @@ class Story:
         self.produce()
         store = open_store(self.store_url(), 4.0, 10.0)
         with closing(store):
-            for landing in self.kill_twice(store):
-                self.tell_landing(landing)
+            self.kill_twice(store)
             self.launch_two()
             total = self.count()
             self.show_offsets(store)
@@ -103,20 +102,21 @@ class Story:
         self.launches.append(launch)
         return launch
 
-    def kill_twice(self, store: OffsetStore) -> list[Landing]:
+    def kill_twice(self, store: OffsetStore) -> None:
         """Kills the driver, then the JVM, each while the register holds a prepared batch."""
         self.tell("[bold]3. Two SIGKILLs[/], each between stage and commit, chosen by reading the register")
-        landed: list[Landing] = []
+        victims = list(VICTIMS)
         for _ in range(ATTEMPTS):
-            if len(landed) == len(VICTIMS):
-                return landed
             state = register(store)
-            landing = kill_prepared(self.launch(), VICTIMS[len(landed)], store, state.seq + 1 if state else 1)
+            landing = kill_prepared(self.launch(), victims[0], store, state.seq + 1 if state else 1)
             if landing:
-                landed.append(landing)
+                self.tell_landing(landing)
+                victims.pop(0)
             else:
                 self.tell("   a kill came too late, after the commit: it does not count; once more")
-        raise SystemExit(f"only {len(landed)} kills landed in a batch in flight within {ATTEMPTS} launches")
+            if not victims:
+                return
+        raise SystemExit(f"no SIGKILL of the {victims[0]} landed in a batch in flight within {ATTEMPTS} launches")
 
     def tell_landing(self, landing: Landing) -> None:
         manifest = landing.pending.manifest

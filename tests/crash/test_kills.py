@@ -1,0 +1,162 @@
+"""SIGKILL for driver, JVM and workers through real spark-submit: nothing is lost, doubled, short or changing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from demonstration.counter import count, published
+from demonstration.job import write_job
+from demonstration.launches import Launch, end_all, kill, register
+
+from offsets.store import OffsetStore
+from offsets.stores import open_store
+from servers.hdfs_server import Hdfs
+from servers.kafka_server import Kafka
+from servers.zookeeper_server import ZooKeeper
+from streaming.sinks.file import StagedFileSink, open_sink
+
+from .reader import Lake, Reader
+
+VICTIMS = ("driver", "jvm", "worker")
+SECONDS = 120.0
+
+
+@dataclass
+class Hunt:
+    """Kills launches of one job until `wanted` kills have been made; remembers how many hit a batch in flight."""
+
+    job: Path
+    store: OffsetStore
+    sink: StagedFileSink
+    seed: int
+    launches: list[Launch] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    in_flight: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def launch(self) -> Launch:
+        log = self.job.with_suffix(f".{len(self.launches)}.log")
+        self.launches.append(Launch(self.job, log, "--available-now"))
+        return self.launches[-1]
+
+    def run(self, wanted: int) -> None:
+        """Each launch is killed once at most by driver or JVM; workers are killed in passing, and retried by Spark."""
+        while len(self.killed) < wanted:
+            victim = VICTIMS[len(self.killed) % len(VICTIMS)]
+            launch = self.launches[-1] if self.launches and self.launches[-1].running else self.launch()
+            if kill(launch, victim, self.moment()) is None:
+                assert launch.wait(SECONDS) == 0, launch.output
+                return  # the topic is read: the caller says whether the kills were enough
+            hit = self.staged() if victim == "worker" else False
+            if victim != "worker":
+                launch.wait_gone(15)
+                hit = self.staged()
+            self.in_flight += hit
+            self.killed.append(f"{victim}{'' if hit else ' (idle)'}")
+
+    def moment(self) -> Callable[[], bool]:
+        """True at a moment somewhere between the first staged byte and the commit of a batch."""
+        delay, since = self.random.choice((0.0, 0.05, 0.3)), list[float]()
+
+        def now() -> bool:
+            if self.random.random() < 0.5 and self.pending():
+                return True
+            if not self.staged():
+                since.clear()
+                return False
+            since.append(time.monotonic())
+            return since[-1] - since[0] >= delay
+
+        return now
+
+    def pending(self) -> bool:
+        state = register(self.store)
+        return state is not None and state.pending is not None
+
+    def staged(self) -> bool:
+        """Whether something of the batch that comes next, or is pending, lies in staging now."""
+        state = register(self.store)
+        return state is not None and bool(self.sink.filesystem.list(f"_staging/{state.epoch}/{state.seq}"))
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "file":
+        return f"file://{tmp_path / 'offsets'}"
+    zookeeper: ZooKeeper = request.getfixturevalue("zookeeper")
+    return f"zookeeper://{zookeeper.hosts}/{tmp_path.name}"
+
+
+@pytest.fixture
+def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "local":
+        return f"file://{tmp_path / 'lake'}"
+    hdfs: Hdfs = request.getfixturevalue("hdfs")
+    return f"webhdfs://{hdfs.webhdfs}/lake/{tmp_path.name}"
+
+
+@pytest.fixture
+def hunt(
+    kafka: Kafka, store_url: str, sink_url: str, tmp_path: Path, produced: Callable[[int], tuple[str, Path]]
+) -> Iterator[Callable[[int, int], tuple[Hunt, Path]]]:
+    """`hunt(records, batch)`: a job over a new topic, and the producer's log."""
+    hunts: list[Hunt] = []
+
+    def make(records: int, batch: int) -> tuple[Hunt, Path]:
+        topic, log = produced(records)
+        job = write_job(
+            tmp_path / "kills.cfg",
+            topic=topic,
+            bootstrap=kafka.bootstrap,
+            store=store_url,
+            sink=sink_url,
+            batch=batch,
+            master="local[2,4]",
+            more={"spark.ui.enabled": "false"},
+        )
+        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url, "json"), seed=records + batch))
+        return hunts[-1], log
+
+    yield make
+    for each in hunts:
+        end_all(each.launches)
+        each.store.close()
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("sink_url", ["local", "hdfs"], indirect=True)
+@pytest.mark.parametrize("store_url", ["file", "zookeeper"], indirect=True)
+def test_kills_lose_and_double_nothing(
+    hunt: Callable[[int, int], tuple[Hunt, Path]], sink_url: str, kills: int
+) -> None:
+    """15,000 records a kill: most kills hit a batch in flight, and the count is exact to the record."""
+    records = 15_000 * kills
+    prey, log = hunt(records, records // (kills * 2))
+    reader = Reader(Lake(sink_url), prey.seed)
+    reader.start()
+    prey.run(kills)
+    last = prey.launches[-1]
+    if not last.running:
+        last = prey.launch()
+    assert last.wait(SECONDS) == 0, last.output
+    files = reader.finish()
+    total = count(published(sink_url)(), log)
+    print(f"kills: {', '.join(prey.killed)}; in flight {prey.in_flight}; {files} files, {reader.looks} looks; {total}")
+    assert len(prey.killed) == kills
+    assert prey.in_flight >= 0.75 * kills
+    assert (total.produced, total.exact) == (records, True)
+    assert reader.looks > 5
+    assert reader.wrong == []
+    with closing(open_store(prey.store.url, 4.0, 10.0)) as store:
+        state = register(store)
+    assert state is not None
+    assert state.pending is None
