@@ -215,6 +215,10 @@ def changed_body(data: bytes, change) -> bytes:
     return enveloped(json.loads(header)["kind"], json.dumps(content).encode())
 
 
+def with_offsets(content, runs) -> None:
+    content["topics"]["t"]["offsets"], content["pending"] = runs, None
+
+
 WRONG_STATES = {
     "bool is no integer": lambda c: c.update(epoch=True),
     "float is no integer": lambda c: c.update(epoch=1.0),
@@ -225,13 +229,13 @@ WRONG_STATES = {
     "no nonce": lambda c: c.update(nonce=""),
     "field missing": lambda c: c.pop("reason"),
     "field unknown": lambda c: c.update(more=1),
-    "negative offset": lambda c: c["topics"]["t"].update(offsets=[[0, -1]]),
-    "bool offset": lambda c: c["topics"]["t"].update(offsets=[[0, True]]),
-    "null offset": lambda c: c["topics"]["t"].update(offsets=[[0, None]]),
-    "partitions out of order": lambda c: c["topics"]["t"].update(offsets=[[3, 1], [0, 1]]),
-    "partition twice": lambda c: c["topics"]["t"].update(offsets=[[0, 1, 2], [1, 1]]),
-    "empty run": lambda c: c["topics"]["t"].update(offsets=[[]]),
-    "run without offsets": lambda c: c["topics"]["t"].update(offsets=[[0]]),
+    "negative offset": lambda c: with_offsets(c, [[0, -1]]),
+    "bool offset": lambda c: with_offsets(c, [[0, True]]),
+    "null offset": lambda c: with_offsets(c, [[0, None]]),
+    "partitions out of order": lambda c: with_offsets(c, [[3, 1], [0, 1]]),
+    "partition twice": lambda c: with_offsets(c, [[0, 1, 2], [1, 1]]),
+    "empty run": lambda c: with_offsets(c, [[]]),
+    "run without offsets": lambda c: with_offsets(c, [[0]]),
     "topic without id": lambda c: c["topics"]["t"].pop("id"),
     "topics a list": lambda c: c.update(topics=[]),
     "pending of an unknown topic": lambda c: c["pending"].update(until={"u": [[0, 9]]}),
