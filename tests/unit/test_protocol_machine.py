@@ -177,6 +177,6 @@ def check_step(old: State, new: State) -> None:
     )
 
 
-Register.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Register.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestRegister = Register.TestCase
 TestRegister.__doc__ = "Whatever drivers do in whatever order, each register follows from the one before it."
