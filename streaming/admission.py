@@ -9,16 +9,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 
-from offsets.codec import digest, encode_manifest
 from offsets.errors import ConfigError, RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
 from offsets.starting import starting_topics
-from offsets.structs import Manifest, ManifestRef, TopicState
+from offsets.structs import TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import MANIFEST, MARKER, StagingPlace
+from streaming.sinks.names import MARKER
 
 Snapshot = Mapping[str, TopicSnapshot]
 Topics = Mapping[str, TopicState]
@@ -51,18 +50,11 @@ def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFile
             f"{sink.url} has no {'batch log' if app else 'marker'} to rebuild a register from",
             f"if nothing was ever published there, delete {sink.url}/{MARKER} and launch anew",
         )
-    path, manifest = newest
-    if manifest.app != app:
-        raise RegisterError(f"marker and {path} of {sink.url} are of different applications", "restore the right one")
-    manager.rebuild(manifest, staged_ref(sink, manifest))
-
-
-def staged_ref(sink: StagedFileSink, manifest: Manifest) -> ManifestRef | None:
-    """The manifest in staging, while it is there: garbage collection removes it only after the batch's commit."""
-    path = f"{StagingPlace(manifest.generation, manifest.epoch, manifest.seq).directory}/{MANIFEST}"
-    if sink.filesystem.status(path) is None:
-        return None
-    return ManifestRef(path, digest(encode_manifest(manifest)), len(manifest.files))
+    if newest.manifest.app != app:
+        raise RegisterError(
+            f"marker and {newest.path} of {sink.url} are of different applications", "restore one of them"
+        )
+    manager.rebuild(newest.manifest, newest.staged)
 
 
 def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:

@@ -64,21 +64,21 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
         return sc.parallelize(list(ranges), len(ranges)) if ranges else None
 
     # A subclass is never folded into what is built on it, so every output shares one stream and one plan.
-    class DirectKafkaDStream(TransformedDStream):  # type: ignore[type-arg]
+    class DirectKafkaDStream(TransformedDStream):
         pass
 
-    return DirectKafkaDStream(ticks, ranges_of)
+    return DirectKafkaDStream(ticks, ranges_of)  # type: ignore[arg-type]  # None: no batch
 
 
 def report_input(ssc: StreamingContext, ticks: DStream[Any], time: datetime, ranges: Sequence[OffsetRange]) -> None:
     """Shows the batch's size (an upper bound) and its ranges on Spark's Streaming page and in its REST API."""
-    scheduler = ssc._jssc.ssc().scheduler()
-    spark_streaming = ssc._jvm.org.apache.spark.streaming
+    jvm: Any = ssc._jvm
+    spark_streaming = jvm.org.apache.spark.streaming
     description = "\n".join(
         f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in ranges
     )
-    metadata = ssc._jvm.PythonUtils.toScalaMap({"Description": description, "offsets": len(ranges)})
+    metadata = jvm.PythonUtils.toScalaMap({"Description": description, "offsets": len(ranges)})
     info = spark_streaming.scheduler.StreamInputInfo(
         ticks._jdstream.inputDStream().id(), sum(r.size() for r in ranges), metadata
     )
-    scheduler.inputInfoTracker().reportInfo(spark_streaming.Time(millis(time)), info)
+    ssc._jssc.ssc().scheduler().inputInfoTracker().reportInfo(spark_streaming.Time(millis(time)), info)

@@ -10,7 +10,7 @@ import logging
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,9 +26,10 @@ from streaming.config import JobConfig
 from streaming.ownership import check_ownership
 from streaming.planner import Planner, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
-from streaming.runner import Drain, Runner
+from streaming.runner import Drain, Runner, behind
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Launch:
     options: Options
     progress: RunProgress
     drain: Drain
+    advance: Advance = field(default=lambda records: None, init=False)
 
     def run(self) -> str:
         root = check_ownership()
@@ -98,7 +100,8 @@ class Launch:
                 return "nothing new"
             stage = stage_with(config, sink)
             runner = Runner(manager, planner, committer, stage, self.report, now, self.drain)
-            with spark(config, root, self.drain, self.options.debug) as sc:
+            total = behind(manager.state.topics, targets) if targets is not None else None
+            with progress_bar(total) as self.advance, spark(config, root, self.drain, self.options.debug) as sc:
                 run_batches(sc, runner, DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000)
             self.progress.see_latest(planner.latest)
         if runner.failure:
@@ -107,6 +110,7 @@ class Launch:
 
     def report(self, batch: BatchReport) -> None:
         self.progress.add(batch)
+        self.advance(sum(r.size() for r in batch.manifest.ranges))
         log.info(batch.line())
 
 
