@@ -101,7 +101,7 @@ class Launch:
             stage = stage_with(config, sink)
             runner = Runner(manager, planner, committer, stage, self.report, now, self.drain)
             total = behind(manager.state.topics, targets) if targets is not None else None
-            with progress_bar(total) as self.advance, spark(config, root, self.drain, self.options.debug) as sc:
+            with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as self.advance:
                 run_batches(sc, runner, DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000)
             self.progress.see_latest(planner.latest)
         if runner.failure:

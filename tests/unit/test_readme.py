@@ -1,0 +1,57 @@
+"""What README.rst shows is what the code takes."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from offsets import errors
+from streaming.config import SETTINGS, load
+from streaming.records import Record
+from streaming.rows import Routed
+
+README = (Path(__file__).parents[2] / "README.rst").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    """The first code block of this language."""
+    found = re.search(rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)", README)
+    assert found
+    return textwrap.dedent(found[1])
+
+
+def test_the_job_file_is_valid_and_complete() -> None:
+    """The example loads as printed, and shows every section that there is."""
+    job = load("transactions.cfg", block("ini"), environ={})
+    assert job.store.startswith("zookeeper://")
+    assert job.sink_path.startswith("webhdfs://")
+    sections = {setting.option.split(".")[0] for setting in SETTINGS} | {"kafka", "spark"}
+    assert set(re.findall(r"^\[(\w+)\]", block("ini"), re.M)) == sections
+
+
+def test_the_function_runs_as_printed() -> None:
+    """The example function routes an order by its country."""
+    names: dict[str, Any] = {}
+    exec(block("python"), names)
+    record = Record("orders", 0, 7, 0, 0, None, b'{"country":"CH","id":1}', ())
+    assert names["by_country"](record) == Routed("orders/country=CH", {"country": "CH", "id": 1})
+
+
+def test_every_exit_status_is_told() -> None:
+    """The table of exit statuses is that of the errors."""
+    statuses = {
+        e.exit_status for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.StreamError)
+    }
+    told = {int(n) for n in re.findall(r"^(\d+) +\w", README.split("Exit status\n")[1].split("When it stops")[0], re.M)}
+    assert told == statuses | {0}
+
+
+def test_every_flag_exists() -> None:
+    """Flags of run_stream.py that the page names are those of its parser."""
+    from streaming.cli import arguments
+
+    known = set(arguments("")._option_string_actions)
+    told = set(re.findall(r"(?:``|\s)(--(?:set|available-now|recover|debug))\b", README))
+    assert told == {"--set", "--available-now", "--recover", "--debug"} <= known
