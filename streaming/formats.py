@@ -99,9 +99,9 @@ class JsonFormat:
     extension = "json"
 
     def item(self, row: Any) -> bytes:
-        if _is_namedtuple(row):
+        if isinstance(row, tuple) and hasattr(row, "_asdict"):
             row = row._asdict()
-        if not isinstance(row, dict) and not is_dataclass(row):
+        elif not isinstance(row, dict) and not is_dataclass(row):
             raise TypeError(f"format json takes a dict, dataclass or NamedTuple, not {type(row).__name__}")
         return orjson.dumps(row, _plain)
 
@@ -123,15 +123,11 @@ DECODE = "set a job.function that decodes such records"
 FORMATS: Mapping[str, Format] = {"json": JsonFormat(), "text": TextFormat()}
 
 
-def _is_namedtuple(value: Any) -> bool:
-    return isinstance(value, tuple) and hasattr(value, "_asdict")
-
-
 def _plain(value: Any) -> Any:
     """What orjson does not know by itself, at any depth."""
     if isinstance(value, decimal.Decimal):
         return str(value)
-    if _is_namedtuple(value):
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return value._asdict()
     raise TypeError(f"format json cannot take a {type(value).__name__}")
 

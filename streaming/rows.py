@@ -14,6 +14,7 @@ from streaming.records import Message, Record, from_message
 from streaming.sinks.names import encoded_folder
 
 Function = Callable[[Record], Any]
+_ONE_ROW = (tuple, str, dict, bytes)  # asked first: asking for an Iterator costs as much as many a function
 REMEDY = "correct the function, or let it return Routed(folder, row, bad=True) for such records; then launch again"
 
 
@@ -68,7 +69,13 @@ def grouped(
         return _as_is(chunk, format_)
     groups: dict[str, Rows] = {}
     for message in chunk:
-        _add(function, from_message(message), format_, groups, counts)
+        record = from_message(message)
+        try:
+            rows, bad = _apply(function, record, format_.item, groups)
+        except Exception as e:
+            raise BadRecordError(record.topic, record.partition, record.offset, _why(function, e), REMEDY) from e
+        counts.filtered += not rows
+        counts.bad += bad > 0
     return groups
 
 
@@ -80,36 +87,35 @@ def _as_is(chunk: Sequence[Message], format_: Format) -> dict[str, Rows]:
         raise BadRecordError(at.topic(), at.partition(), at.offset(), str(e), e.remedy) from None
 
 
-def _add(function: Function, record: Record, format_: Format, groups: dict[str, Rows], counts: RowCounts) -> None:
-    made = bad = 0
+def _apply(function: Function, record: Record, item: Callable[[Any], Any], groups: dict[str, Rows]) -> tuple[int, int]:
+    """Adds the record's rows to `groups`; returns how many rows, and how many of them are bad."""
+    result = function(record)
+    if result is None:
+        return 0, 0
+    if isinstance(result, _ONE_ROW) or not isinstance(result, (list, Iterator)):
+        return 1, _add(result, item, groups)
+    bad = [_add(row, item, groups) for row in result]
+    return len(bad), sum(bad)
+
+
+def _add(row: Any, item: Callable[[Any], Any], groups: dict[str, Rows]) -> bool:
+    """Returns whether the row is bad.  Raises _Unfit."""
+    folder, row, bad = row if isinstance(row, Routed) else ("", row, False)
     try:
-        for row in _results(function(record)):
-            folder, row, is_bad = row if isinstance(row, Routed) else ("", row, False)
-            try:
-                item, directory = format_.item(row), encoded_folder(folder)
-            except (ValueError, TypeError, AttributeError) as e:
-                raise _Unfit(str(e)) from e
-            group = groups.get(directory) or groups.setdefault(directory, Rows())
-            group.rows.append(item)
-            group.count += 1
-            group.bad += is_bad
-            made, bad = made + 1, bad + is_bad
-    except Exception as e:
-        raise BadRecordError(record.topic, record.partition, record.offset, _why(function, e), REMEDY) from e
-    counts.filtered += not made
-    counts.bad += bool(bad)
+        made, directory = item(row), encoded_folder(folder)
+    except (ValueError, TypeError, AttributeError) as e:
+        raise _Unfit(str(e)) from e
+    group = groups.get(directory)
+    if group is None:
+        group = groups[directory] = Rows()
+    group.rows.append(made)
+    group.count += 1
+    group.bad += bad
+    return bad
 
 
 class _Unfit(Exception):
     """A row that the format or the folder's name cannot take; the function itself did not fail."""
-
-
-def _results(returned: Any) -> Iterator[Any]:
-    if returned is None:
-        return iter(())
-    if isinstance(returned, (list, Iterator)):
-        return iter(returned)
-    return iter((returned,))
 
 
 def _why(function: Function, error: Exception) -> str:

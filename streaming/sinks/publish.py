@@ -31,13 +31,16 @@ class Publication:
         reach("publish.before")
         again, fs = patience(self.patience_seconds), self.filesystem
         again(log_batch, fs, ref, manifest, self.register_changed)
-        for folder in sorted({parent(file.final) for file in manifest.files}):
-            reach("publish.mkdir")
-            again(fs.mkdirs, folder)
+        folders = sorted({parent(file.final) for file in manifest.files})
+        in_parallel(fs.parallelism, lambda folder: again(self._make, folder), folders)
         moved = in_parallel(fs.parallelism, lambda file: again(self._move, file), manifest.files)
         if not all(moved) and again(fs.status, ref.path) is None:
             raise lost(fs, parent(ref.path), self.register_changed)
         reach("publish.after")
+
+    def _make(self, folder: str) -> None:
+        reach("publish.mkdir")
+        self.filesystem.mkdirs(folder)
 
     def _move(self, file: StagedFile) -> bool:
         """True if this call moved it, False if it was moved before.  Raises UnavailableError to be called again."""

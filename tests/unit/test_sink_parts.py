@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from offsets.errors import ConfigError, SinkError, UnavailableError
 from offsets.structs import OffsetRange
-from streaming.filesystems import LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
+from streaming.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
+from streaming.filesystems.webhdfs import WebHdfsWriter
 from streaming.rows import Rows
 from streaming.sinks import staging
 from streaming.sinks.file import StagedFileSink, StagingPlace
@@ -111,3 +114,49 @@ def test_files_lack_neither_handles_nor_rows(tmp_path: Path, monkeypatch: pytest
     assert names == ["a/", "a/+1", "b/", "b/+1", "c/"]
     for file in files:
         assert (tmp_path / file.staged).stat().st_size == file.length
+
+
+def test_local_files_and_names_are_durable_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content first, then its name; new directories in their parents; after a rename both directories."""
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), tmp_path))
+    )
+    filesystem = LocalFilesystem(str(tmp_path))
+    writer = filesystem.create("a/b/f")
+    assert synced == [".", "a"]
+    writer.write(b"1")
+    writer.close()
+    assert synced[2:] == ["a/b/f", "a/b"]
+    filesystem.rename_no_clobber("a/b/f", "a/f")
+    assert sorted(synced[4:]) == ["a", "a/b"]
+
+
+def test_a_local_file_of_another_length_is_refused(tmp_path: Path) -> None:
+    """Somebody else wrote into it."""
+    writer = LocalFilesystem(str(tmp_path)).create("f")
+    writer.write(b"mine")
+    os.truncate(tmp_path / "f", 100)
+    with pytest.raises(SinkError, match="100 bytes, 4 were written"):
+        writer.close()
+
+
+@dataclass
+class ShortServer:
+    """Answers an upload with success and keeps `kept` bytes of it; None: nothing at all."""
+
+    kept: int | None
+
+    def upload(self, path: str, content: bytes) -> None: ...
+
+    def status(self, path: str) -> FileStatus | None:
+        return None if self.kept is None else FileStatus(path, self.kept, False)
+
+
+@pytest.mark.parametrize("kept", [None, 0, 3, 5])
+def test_an_upload_that_arrived_in_part_is_refused(kept: int | None) -> None:
+    """Success over HTTP is not taken for a whole file."""
+    writer = WebHdfsWriter(ShortServer(kept), "f")  # type: ignore[arg-type]
+    writer.write(b"1234")
+    with pytest.raises(SinkError, match="after 4 were sent"):
+        writer.close()
