@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
-from servers.daemon import end_marked, marked, start_time, wait_for
+from servers.daemon import end_marked, marked, wait_for
 from servers.hdfs_server import Hdfs
 from servers.jars import classpath
 from servers.kafka_server import Kafka
 from servers.paths import locked
 from servers.server import Server
+from servers.watcher import end_with_me
 from servers.zookeeper_server import ZooKeeper
 
 KINDS: tuple[type[Server], ...] = (Kafka, ZooKeeper, Hdfs)
@@ -82,14 +81,7 @@ class Sandbox:
 
     def end_with_me(self) -> None:
         """From now on the servers are killed when this process ends, however it ends (a watcher process sees to it)."""
-        scripts = Path(__file__).resolve().parent.parent
-        arguments = [str(os.getpid()), str(start_time(os.getpid())), str(self.data)]
-        self._watcher = subprocess.Popen(
-            [sys.executable, "-m", "servers.watcher", *arguments],
-            env={**os.environ, "PYTHONPATH": str(scripts)},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._watcher = end_with_me(self.data)
 
 
 def _state(pid: int | None, stopped: bool) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,9 +19,11 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import Progress
 
+from servers.daemon import launch
 from servers.jvm import java_command
 from servers.network import proxy_options, trust_options
 from servers.paths import cache_folder, locked, remove
+from servers.watcher import end_with_me
 
 LIST = Path(__file__).with_name("jars.txt")
 SETS = ("kafka", "zookeeper", "hdfs")
@@ -113,6 +114,7 @@ def _download(jars: Sequence[Jar], folder: Path, attempt: int) -> str:
     for left in folder.parent.glob("partial-*"):
         remove(left)
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
+    watcher = end_with_me(partial)
     # The certificates that pip trusts, since pip has just worked here; at the second attempt Java's own.
     options = proxy_options() + ([] if attempt == 1 else trust_options(partial / "certificates"))
     works = [_Ivy(chunk, partial / str(number), options) for number, chunk in enumerate(_chunks(jars))]
@@ -124,9 +126,9 @@ def _download(jars: Sequence[Jar], folder: Path, attempt: int) -> str:
             raise JarError(f"wrong checksum, deleted: {', '.join(wrong)}; the pinned list is {LIST}")
         return "\n".join(work.tail() for work in works if work.process.returncode)
     finally:
-        for work in works:
-            work.process.kill()
-            work.process.wait()
+        for process in (*(work.process for work in works), watcher):
+            process.kill()
+            process.wait()
         remove(partial)
 
 
@@ -157,7 +159,7 @@ class _Ivy:
         command = [java_command(), *options, f"-Dcache.dir={self.cache}", "-jar", str(ivy_jar())]
         command += ["-settings", str(settings), "-ivy", str(module)]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            self.process = launch(command, folder, log)
 
     def fetched(self, jar: Jar) -> Path:
         """Where Ivy puts it once it is whole (it compares the registry's SHA-1 itself)."""

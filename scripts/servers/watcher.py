@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import sys
 from pathlib import Path
 
 from servers.daemon import end_marked, marked, start_time, wait_for
+
+
+def end_with_me(data: Path) -> subprocess.Popen[bytes]:
+    """Starts a watcher of this process: whatever was launched for ``data`` does not outlive it.  Kill it when done."""
+    arguments = [str(os.getpid()), str(start_time(os.getpid())), str(data)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "servers.watcher", *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def main(pid: int, start: int, data: Path) -> None:
