@@ -73,7 +73,7 @@ def ensure_topic(servers: str, topic: str, partitions: int | None) -> None:
 def open_producer(servers: str, patience: float) -> KafkaProducer:
     """Idempotent, acks=all.  `patience`: seconds after which a record without an answer is given up as unknown."""
     return _connected(
-        KafkaProducer,
+        _Producer,
         servers,
         acks="all",
         enable_idempotence=True,
@@ -95,15 +95,17 @@ def produce(
     log: BinaryIO,
     stopped: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
+    patience: float = 30.0,
 ) -> Outcome:
     """Sends until the lines end, `stopped` says so, or a record is not acknowledged; logs every record sent.
 
-    `progress` is told the number of records with a known outcome.  Partitions take turns.
+    `progress` is told the number of records that are accounted for.  A record without an answer for `patience` seconds
+    is unknown, and so are all after it: kafka-python alone would wait for a vanished broker for ever.  Partitions take
+    turns.
     """
-    delivery = _Delivery(producer, topic, sorted(producer.partitions_for(topic)), log)
-    for n, line in enumerate(lines, 1):
-        delivery.send(line)
-        if n % LOOK_EVERY == 0:
+    delivery = _Delivery(producer, topic, sorted(producer.partitions_for(topic)), log, patience)
+    for line in lines:
+        if delivery.send(line):
             delivery.look(stopped)
             progress(delivery.outcome.total)
         if stopped() or delivery.outcome.error:
@@ -129,16 +131,29 @@ def _connected(make: Callable[..., Any], servers: str, **config: Any) -> Any:
         raise ProduceError(f"no Kafka broker answered at {servers} within {CONNECT_SECONDS:g} s ({e})", 69) from e
 
 
+class _Producer(KafkaProducer):  # type: ignore[misc,unused-ignore]
+    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
+        """kafka-python's own raises, from __del__ too, when records have no answer: the log accounts for them."""
+        with suppress(KafkaError):
+            super().close(timeout, null_logger)
+
+
 class _Delivery:
     """What is on its way, oldest first, and the log of what has arrived."""
 
-    def __init__(self, producer: KafkaProducer, topic: str, partitions: Sequence[int], log: BinaryIO) -> None:
+    def __init__(
+        self, producer: KafkaProducer, topic: str, partitions: Sequence[int], log: BinaryIO, patience: float
+    ) -> None:
         self.outcome = Outcome()
         self._producer, self._topic, self._partitions, self._log = producer, topic, partitions, log
-        self._waiting: deque[tuple[Any, int, Line]] = deque()
+        self._patience = patience
+        self._waiting: deque[tuple[Any, int, Line, float]] = deque()  # future, partition, line, when sent
         self._turn = 0
+        self._looked = time.monotonic()
 
-    def send(self, line: Line) -> None:
+    def send(self, line: Line) -> bool:
+        """Hands one line over.  True if it is time for a look."""
+        now = time.monotonic()
         partition = self._partitions[self._turn % len(self._partitions)]
         self._turn += 1
         try:
@@ -146,24 +161,22 @@ class _Delivery:
         except KafkaError as e:  # it was not handed over
             self._record("failed", partition, None, line, type(e).__name__)
         else:
-            self._waiting.append((future, partition, line))
+            self._waiting.append((future, partition, line, now))
+        return self._turn % LOOK_EVERY == 0 or now - self._looked > WAIT_SECONDS
 
     def look(self, stopped: Callable[[], bool]) -> None:
         """Logs what has been answered; waits while too much is on its way."""
+        self._looked = time.monotonic()
         self._log_answered()
         while len(self._waiting) > WINDOW and not stopped():
             self._wait_for_oldest()
 
     def finish(self, stopped: Callable[[], bool]) -> None:
-        """Waits for every answer; the producer's own patience ends that, or FLUSH_SECONDS once it is stopped.
-
-        What has no answer then is unknown."""
+        """Waits for every answer, for at most FLUSH_SECONDS once it is stopped; what has none then is unknown."""
         asked = time.monotonic()
         while self._waiting and not (stopped() and time.monotonic() - asked > FLUSH_SECONDS):
             self._wait_for_oldest()
-        for _future, partition, line in self._waiting:
-            self._record("unknown", partition, None, line, "no answer before the end of the run")
-        self._waiting.clear()
+        self._give_up("no answer before the end of the run")
         self._log.flush()
 
     def _wait_for_oldest(self) -> None:
@@ -174,11 +187,18 @@ class _Delivery:
     def _log_answered(self) -> None:
         waiting = self._waiting
         while waiting and waiting[0][0].is_done:
-            future, partition, line = waiting.popleft()
+            future, partition, line, _ = waiting.popleft()
             if future.succeeded():
                 self._record("acknowledged", partition, future.value.offset, line, None)
             else:
                 self._record(_judge(future.exception), partition, None, line, type(future.exception).__name__)
+        if waiting and time.monotonic() - waiting[0][3] > self._patience:
+            self._give_up(f"no answer within {self._patience:g} s")
+
+    def _give_up(self, why: str) -> None:
+        for _, partition, line, _ in self._waiting:
+            self._record("unknown", partition, None, line, why)
+        self._waiting.clear()
 
     def _record(self, outcome: str, partition: int, offset: int | None, line: Line, error: str | None) -> None:
         counts = self.outcome

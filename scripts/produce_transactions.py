@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         with options.log.open("ab") as log, display:
             task = display.add_task(options.topic, total=count)
             tell = lambda done: display.update(task, completed=done)  # noqa: E731
-            outcome = produce(producer, options.topic, lines, log, interrupted.is_set, tell)
+            outcome = produce(producer, options.topic, lines, log, interrupted.is_set, tell, options.timeout)
     except (ProduceError, OSError) as e:
         print(f"produce_transactions: {e}", file=sys.stderr)
         return getattr(e, "exit_status", 1)

@@ -43,11 +43,12 @@ _REFUSED: Mapping[str, str] = {
 }
 
 # A range never waits for new data; a full queue must not idle for a second (1.9 M instead of 0.3 M records/s); and
-# what is queued past the end of a range is thrown away.
+# what is fetched past the end of a range is thrown away (ranges of 250 records: 3 ms instead of 17).
 _DEFAULTS: Mapping[str, str] = {
     "fetch.wait.max.ms": "10",
     "fetch.queue.backoff.ms": "5",
     "fetch.error.backoff.ms": "100",
+    "fetch.message.max.bytes": "262144",
     "queued.min.messages": "20000",
     "max.poll.interval.ms": "86400000",
     "reconnect.backoff.max.ms": "1000",

@@ -10,16 +10,16 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import lt
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from offsets.errors import DataLossError, Loss, StreamError, UnavailableError
 from offsets.failpoints import reach
 from offsets.structs import OffsetRange
 from streaming.client import open_consumer
-from streaming.logends import find_loss, not_authorised
+from streaming.logends import ASK_SECONDS, find_loss, not_authorised
 
 CHUNK = 10_000  # records; also bounds what one chunk may cost in memory beside librdkafka's own queue
 POLL_SECONDS = 0.1  # how long one look for records may block
@@ -77,7 +77,15 @@ class _Source:
 
     def __init__(self, client: Mapping[str, str]) -> None:
         self.error: KafkaError | None = None
+        self._known: set[str] = set()
         self.consumer: Consumer = open_consumer(client, self._noted)
+
+    def meet(self, topic: str) -> None:
+        """Asks for the topic's leaders: left to itself, librdkafka takes a second to see a topic that is new to it."""
+        if topic not in self._known:
+            with suppress(KafkaException):  # the broker may be away for now; the assignment waits for it
+                self.consumer.list_topics(topic, timeout=ASK_SECONDS)
+                self._known.add(topic)
 
     def _noted(self, error: KafkaError) -> None:
         self.error = error
@@ -109,6 +117,7 @@ class _Reader:
         self._at = TopicPartition(range_.topic, range_.partition)
         self._position = range_.from_offset
         self._progressed()
+        source.meet(range_.topic)
         self._assign()
 
     def chunks(self) -> Iterator[list[Message]]:

@@ -310,6 +310,18 @@ def test_consumer_is_kept(cluster: Cluster, opened: list[Any]) -> None:
     assert len(opened) == 1
 
 
+def test_kept_consumer_meets_a_new_topic(cluster: Cluster) -> None:
+    """A topic that is new to a kept consumer is read at once: librdkafka alone would take a second to see it."""
+    topics = [cluster.topic() for _ in range(5)]
+    times = []
+    for topic in topics:
+        cluster.write(topic, [b"v"] * 10)
+        began = time.monotonic()
+        assert cluster.offsets(topic, 0, 10) == list(range(10))
+        times.append(time.monotonic() - began)
+    assert sorted(times)[2] < 0.5
+
+
 @pytest.mark.parametrize("failing", ["fetch.first", "fetch.mid", "fetch.end"])
 def test_new_attempt_gets_a_new_consumer(cluster: Cluster, opened: list[Any], failing: str) -> None:
     """After a failure at any point the next attempt starts clean and reads the whole range (K16)."""
