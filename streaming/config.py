@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import configparser
 import difflib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,21 +15,17 @@ from typing import Any
 
 from offsets.errors import ConfigError
 from offsets.stores import check_store_url
+from streaming import setting_values as values
 from streaming.broker import refused_properties
 from streaming.filesystems import check_url
 from streaming.formats import FORMATS
 
 # What must never stand in an argument list, where every user of the machine can read it.
 SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
-TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apache.kafka.common.internals.Topic)
-FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 REFUSED_SPARK = {
     "spark.streaming.concurrentJobs": "batches must be committed one after the other",
     "spark.streaming.stopGracefullyOnShutdown": "the run drains by itself on SIGTERM; a second way can hang",
 }
-EARLIEST, LATEST = -2, -1  # as in Structured Streaming's startingOffsets
-
-StartingOffsets = str | Mapping[str, Mapping[int, int]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class JobConfig:
     function: str | None
     batch_interval_ms: int
     subscribe: tuple[str, ...]
-    starting_offsets: StartingOffsets
+    starting_offsets: values.StartingOffsets
     max_offsets_per_trigger: int | None
     store: str
     session_timeout_ms: int
@@ -50,74 +45,6 @@ class JobConfig:
     sink_format: str
     kafka: Mapping[str, str]
     spark: Mapping[str, str]
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,100}", text):
-        raise ValueError("must be 1 to 100 letters, digits, '_', '.' or '-'")
-    return text
-
-
-def _function(text: str) -> str:
-    if not FUNCTION_NAME.fullmatch(text):
-        raise ValueError("must look like module:function")
-    return text
-
-
-def _topics(text: str) -> tuple[str, ...]:
-    topics = tuple(t.strip() for t in text.split(",") if t.strip())
-    for topic in topics:
-        if not TOPIC_NAME.fullmatch(topic) or topic in (".", ".."):
-            raise ValueError(f"{topic!r} is no topic name")
-    if not topics or len(set(topics)) < len(topics):
-        raise ValueError("must name one or more topics, separated by commas, each once")
-    return topics
-
-
-def _starting_offsets(text: str) -> StartingOffsets:
-    if text in ("earliest", "latest"):
-        return text
-    try:
-        return {
-            topic: {int(p): _offset(offset) for p, offset in offsets.items()}
-            for topic, offsets in json.loads(text).items()
-        }
-    except (ValueError, AttributeError, TypeError):
-        example = '{"topic":{"0":23,"1":-2}}'
-        raise ValueError(f"must be earliest, latest or JSON like {example} (-2 earliest, -1 latest)") from None
-
-
-def _offset(value: Any) -> int:
-    if type(value) is not int or value < EARLIEST:
-        raise ValueError("no offset")
-    return value
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _checked(check: Callable[[str], list[str]]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if problems := check(text):
-            raise ValueError("; ".join(problems))
-        return text
-
-    return parse
-
-
-def _choice(names: Iterable[str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
-        return text
-
-    return parse
 
 
 REQUIRED = object()
@@ -135,34 +62,40 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("job.name", "name", _name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
-    Setting("job.function", "function", _function, None, "module:function applied to each record; absent: as is"),
-    Setting("job.batchInterval.ms", "batch_interval_ms", _integer(100, 86_400_000), 1000, "pause between batches"),
-    Setting("source.subscribe", "subscribe", _topics, REQUIRED, "topics, separated by commas"),
+    Setting("job.name", "name", values.name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
+    Setting("job.function", "function", values.function, None, "module:function applied to each record; absent: as is"),
+    Setting(
+        "job.batchInterval.ms", "batch_interval_ms", values.integer(100, 86_400_000), 1000, "pause between batches"
+    ),
+    Setting("source.subscribe", "subscribe", values.topics, REQUIRED, "topics, separated by commas"),
     Setting(
         "source.startingOffsets",
         "starting_offsets",
-        _starting_offsets,
+        values.starting_offsets,
         REQUIRED,
         "where the first launch begins: earliest, latest or JSON; never looked at again",
     ),
     Setting(
         "source.maxOffsetsPerTrigger",
         "max_offsets_per_trigger",
-        _integer(1, 10**12),
+        values.integer(1, 10**12),
         None,
         "records of one batch at most, split over the partitions by lag",
     ),
-    Setting("offsets.store", "store", _checked(check_store_url), REQUIRED, "zookeeper://h:2181/path or file:///dir"),
+    Setting(
+        "offsets.store", "store", values.checked(check_store_url), REQUIRED, "zookeeper://h:2181/path or file:///dir"
+    ),
     Setting(
         "offsets.session.timeout.ms",
         "session_timeout_ms",
-        _integer(2000, 13_000),
+        values.integer(2000, 13_000),
         10_000,
         "how long a dead run keeps the ZooKeeper lock",
     ),
-    Setting("sink.path", "sink_path", _checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"),
-    Setting("sink.format", "sink_format", _choice(tuple(FORMATS)), "json", "json (lines) or text"),
+    Setting(
+        "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"
+    ),
+    Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", "json (lines) or text"),
 )
 PROPERTY_SECTIONS = ("kafka", "spark")  # passed on to librdkafka and Spark, key by key
 
