@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from offsets.errors import ConfigError
@@ -22,6 +22,7 @@ from streaming.formats import FORMATS
 
 # What must never stand in an argument list, where every user of the machine can read it.
 SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
+DAY_MS = 86_400_000
 REFUSED_SPARK = {
     "spark.streaming.concurrentJobs": "batches must be committed one after the other",
     "spark.streaming.stopGracefullyOnShutdown": "the run drains by itself on SIGTERM; a second way can hang",
@@ -43,8 +44,8 @@ class JobConfig:
     session_timeout_ms: int
     sink_path: str
     sink_format: str
-    kafka: Mapping[str, str]
-    spark: Mapping[str, str]
+    kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
+    spark: Mapping[str, str] = field(repr=False)
 
 
 REQUIRED = object()
@@ -64,9 +65,7 @@ class Setting:
 SETTINGS = (
     Setting("job.name", "name", values.name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
     Setting("job.function", "function", values.function, None, "module:function applied to each record; absent: as is"),
-    Setting(
-        "job.batchInterval.ms", "batch_interval_ms", values.integer(100, 86_400_000), 1000, "pause between batches"
-    ),
+    Setting("job.batchInterval.ms", "batch_interval_ms", values.integer(100, DAY_MS), 1000, "pause between batches"),
     Setting("source.subscribe", "subscribe", values.topics, REQUIRED, "topics, separated by commas"),
     Setting(
         "source.startingOffsets",
