@@ -356,6 +356,24 @@ def test_collecting_nothing_or_twice_is_fine(sink: StagedFileSink) -> None:
     assert tree(sink.filesystem, "_staging") == {}
 
 
+def test_a_directory_that_another_collector_took_is_passed_over(
+    sink: StagedFileSink, at: Callable[[str, Callable[[], None]], None]
+) -> None:
+    """The rest is still collected."""
+    for seq in (1, 2, 3):
+        prepared(sink, ["a"], seq=seq)
+    at("gc.each", lambda: sink.filesystem.delete("_staging/1/2", recursive=True))
+    sink.collect_garbage((1, 4))
+    assert tree(sink.filesystem, "_staging") == {}
+
+
+def test_what_cannot_be_collected_fails_no_batch(sink: StagedFileSink, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and tried again after the next batch."""
+    put(sink.filesystem, "_staging", b"a file where a directory should be")
+    sink.collect_garbage((1, 2))
+    assert "stays until the next batch" in caplog.text
+
+
 # ---- marker and log
 
 
