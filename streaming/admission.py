@@ -23,12 +23,22 @@ Snapshot = Mapping[str, TopicSnapshot]
 Topics = Mapping[str, TopicState]
 
 
-def admit(config: JobConfig, manager: OffsetManager, sink: StagedFileSink, snapshot: Snapshot) -> None:
+def admit(
+    config: JobConfig,
+    manager: OffsetManager,
+    sink: StagedFileSink,
+    snapshot: Snapshot,
+    check: Callable[[Topics], object],
+) -> None:
     """Creates what a first launch needs, then takes the register (protocol step `take`).
 
-    Raises RegisterError when register and sink do not belong together; then nothing was written.
+    Raises RegisterError when register and sink do not belong together, and whatever `check` raises at the register's
+    topics; then nothing was written.  A batch that is pending must be finished whatever Kafka still has: no check.
     """
-    decision = first_launch(manager.read(), sink.marker(), config.job_file, config.store, config.sink_path)
+    state = manager.read()
+    decision = first_launch(state, sink.marker(), config.job_file, config.store, config.sink_path)
+    if state is not None and state.pending is None:
+        check(state.topics)
     if decision is Decision.CREATE:
         manager.create(uuid.uuid4().hex, starting_topics(config.starting_offsets, snapshot))
     if decision is not Decision.TAKE:

@@ -15,7 +15,7 @@ from streaming import config as settings
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.runner import Drain
-from streaming.taskerrors import trace
+from streaming.taskerrors import summary, trace
 
 log = logging.getLogger("run_stream")
 
@@ -53,7 +53,7 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
         status, reason = e.exit_status, str(e)
         complain(e, given.debug)
     except Exception as e:
-        status, reason = 1, f"{type(e).__name__}: {e}"
+        status, reason = 1, f"{type(e).__name__}: {summary(str(e))}"
         log.error("failed: %s; this is a bug%s", reason, "" if given.debug else ", --debug shows where")
         if given.debug:
             log.error(trace(e))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ from offsets.errors import AlreadyRunningError, StreamError
 from offsets.manager import OffsetManager, current_owner
 from offsets.store import OffsetStore
 from offsets.stores import open_store
-from offsets.structs import Owner, TopicPartition
+from offsets.structs import Owner, TopicPartition, TopicState
 from streaming.admission import admit, mend, reset_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
@@ -72,7 +72,7 @@ class Launch:
             mend(self.options.recover, self.config, manager, sink)
             state = manager.read()
             snapshot = first_snapshot(broker, self.config.subscribe, known=state.topics if state else ())
-            admit(self.config, manager, sink, snapshot)
+            admit(self.config, manager, sink, snapshot, self.check_for(broker))
         committer = Committer(manager, sink)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
@@ -83,6 +83,12 @@ class Launch:
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
         targets = ends(snapshot) if self.options.available_now else None
         return self.batches(root, manager, sink, committer, targets)
+
+    def check_for(self, broker: Broker) -> Callable[[Mapping[str, TopicState]], object]:
+        """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
+        if self.options.recover == "offsets":
+            return lambda topics: None
+        return Planner(broker, self.config.subscribe, None, job=self.config.job_file).next
 
     def batches(
         self,

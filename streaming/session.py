@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offsets.errors import BatchError
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.config import JobConfig
@@ -25,6 +26,7 @@ from streaming.shipping import ship
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask
+from streaming.taskerrors import summary
 from streaming.watch import exit_when, jvm_gone
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
     if conf.get("spark.master", "").startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
-        sc = SparkContext(conf=conf)
+        sc = started(lambda: SparkContext(conf=conf), conf.get("spark.master", "") or "")
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
         exit_when(jvm_gone(sc._gateway))
@@ -67,6 +69,17 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         finally:
             with bounded(STOP_SECONDS):
                 sc.stop()
+
+
+def started(start: Callable[[], SparkContext], master: str) -> SparkContext:
+    """The context that `start` makes.  Raises BatchError: Spark refuses a wrong setting with a page of Java."""
+    try:
+        return start()
+    except Exception as e:
+        raise BatchError(
+            f"Spark did not start (spark.master = {master}): {summary(str(e))}",
+            "correct the [spark] section, or see that its cluster runs; --debug shows the whole trace",
+        ) from e
 
 
 @contextmanager

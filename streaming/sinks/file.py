@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from offsets.errors import UnavailableError
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile
 from streaming.filesystems import Filesystem, open_filesystem
 from streaming.formats import FORMATS
 from streaming.rows import Rows
 from streaming.sinks import garbage, notes, staging
 from streaming.sinks.names import StagingPlace
+from streaming.sinks.parallel import within
 from streaming.sinks.publish import Publication
 
 PATIENCE_SECONDS = 30.0
+PROBE_SECONDS = 10.0  # at the start a wrong address is the likely reason: said soon
 
 
 def never() -> bool:
@@ -88,9 +91,12 @@ class StagedFileSink:
         """
         return notes.newest_batch(self.filesystem)
 
-    def check_writable(self) -> None:
-        """Before a run: writes and deletes a probe.  SinkError or UnavailableError, within seconds."""
-        notes.check_writable(self.filesystem)
+    def check_writable(self, seconds: float = PROBE_SECONDS) -> None:
+        """Before a run: writes and deletes a probe.  SinkError, or UnavailableError after `seconds` at the latest."""
+        late = UnavailableError(
+            f"{self.url} did not answer within {seconds:g} s", "check sink.path and its servers, then launch again"
+        )
+        within(seconds, lambda: notes.check_writable(self.filesystem), late)
 
 
 def open_sink(url: str, format_: str) -> StagedFileSink:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,3 +41,26 @@ def patience(seconds: float, clock: Callable[[], float] = time.monotonic) -> Ret
         wait=wait_random_exponential(multiplier=0.1, max=1.0),
         reraise=True,
     )
+
+
+def within(seconds: float, action: Callable[[], R], late: UnavailableError) -> R:
+    """What `action` returns or raises; raises `late` if it is not back after `seconds`.
+
+    It is then left behind in a thread that does not keep the process: a hung server or mount may never answer.
+    """
+    outcomes: queue.SimpleQueue[tuple[R, None] | tuple[None, BaseException]] = queue.SimpleQueue()
+
+    def act() -> None:
+        try:
+            outcomes.put((action(), None))
+        except BaseException as e:
+            outcomes.put((None, e))
+
+    threading.Thread(target=act, name="within", daemon=True).start()
+    try:
+        returned, error = outcomes.get(timeout=seconds)
+    except queue.Empty:
+        raise late from None
+    if error is not None:
+        raise error
+    return returned  # type: ignore[return-value]  # one of the two is what the action gave

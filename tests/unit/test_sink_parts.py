@@ -16,7 +16,7 @@ from streaming.filesystems.webhdfs import WebHdfsWriter
 from streaming.rows import Rows
 from streaming.sinks import staging
 from streaming.sinks.file import StagedFileSink, StagingPlace
-from streaming.sinks.parallel import in_parallel, patience
+from streaming.sinks.parallel import in_parallel, patience, within
 
 
 @pytest.mark.parametrize("url", ["file:///a", "file:///a/b%20c/", "webhdfs://h:9870/a", "webhdfs://h:9870/a?user=u"])
@@ -160,3 +160,15 @@ def test_an_upload_that_arrived_in_part_is_refused(kept: int | None) -> None:
     writer.write(b"1234")
     with pytest.raises(SinkError, match="after 4 were sent"):
         writer.close()
+
+
+def test_within_gives_up_what_hangs() -> None:
+    """What the action returns or raises in time; the given error for one that does not come back."""
+    late, over = UnavailableError("late"), threading.Event()
+    assert within(5.0, lambda: 1, late) == 1
+    with pytest.raises(SinkError, match="refused"):
+        within(5.0, lambda: (_ for _ in ()).throw(SinkError("refused")), late)
+    with pytest.raises(UnavailableError) as caught:
+        within(0.05, over.wait, late)
+    over.set()
+    assert caught.value is late
