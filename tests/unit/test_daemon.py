@@ -48,11 +48,16 @@ def test_another_object_finds_the_running_process(daemon: Make) -> None:
 
 
 def test_a_recycled_pid_is_not_taken_for_ours(daemon: Make, folder: Path) -> None:
-    """The pid of a living process with another start time: not alive, and never signalled."""
-    (folder / "sleeper.pid").write_text(json.dumps({"pid": os.getppid(), "start": (start_time(os.getppid()) or 0) + 1}))
-    recycled = daemon()
-    assert not recycled.alive
-    assert not recycled.signal(9)
+    """A living process with the pid of the file and another start time: it counts as not ours and is not killed."""
+    with subprocess.Popen(SLEEP) as stranger:
+        (folder / "sleeper.pid").write_text(
+            json.dumps({"pid": stranger.pid, "start": (start_time(stranger.pid) or 0) + 1})
+        )
+        recycled = daemon()
+        assert not recycled.alive
+        recycled.kill()
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_stop_holds_it_and_cont_lets_it_go(daemon: Make) -> None:
