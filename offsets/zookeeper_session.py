@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
@@ -30,6 +31,8 @@ ANSWERS = (AuthFailedError, BadVersionError, NoAuthError, NodeExistsError, NoNod
 CLOSE_SECONDS = 2.0  # longest wait for a server to confirm the end of a session; it ends by itself otherwise
 PAUSE_SECONDS = 0.05  # between two attempts to read
 RECONNECT = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": 0.5}
+
+T = TypeVar("T")
 
 
 class Unknown(Exception):
@@ -64,10 +67,7 @@ class Session:
             raise StoreError(f"the connection to ZooKeeper at {self.hosts} was closed")
         client = self._client or self._start()
         if not self._live.wait(until.left()) or until.left() <= 0:
-            raise UnavailableError(
-                f"no answer from ZooKeeper at {self.hosts} within {until.seconds:g} s",
-                "see that it runs and that the hosts and ports in [offsets] store are right, then launch again",
-            )
+            raise self._no_answer(until.seconds)
         return client
 
     def once(self, until: Deadline, ask: Callable[[KazooClient], Any]) -> Any:
@@ -88,30 +88,37 @@ class Session:
             except Unknown:
                 time.sleep(min(PAUSE_SECONDS, until.left()))
 
-    @contextmanager
-    def at_most(self, seconds: float) -> Iterator[None]:
-        """Ends the session if the block takes longer: whatever waits in it for an answer wakes with an error."""
-        timer = threading.Timer(seconds, self.discard)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def at_most(self, seconds: float, act: Callable[[], T]) -> T:
+        """What `act` returns or raises.  It may wait in kazoo for ever: then it is left behind without its session."""
+        done: Future[T] = Future()
+        threading.Thread(target=_run, args=(act, done), daemon=True).start()
+        wait([done], seconds)
+        if not done.done():
+            self.discard()
+            raise self._no_answer(seconds)
+        return done.result()
 
-    def discard(self) -> None:
-        """Ends the session: its lock is free, and what still waits to be sent never is."""
+    def discard(self) -> threading.Thread | None:
+        """Ends the session without waiting for that: its lock goes, and what is still queued is not sent any more."""
         client, self._client = self._client, None
         self._live = threading.Event()
-        if client is not None:
-            thread = threading.Thread(target=_stop, args=(client,), daemon=True)
-            thread.start()
-            thread.join(CLOSE_SECONDS)
+        if client is None:
+            return None
+        thread = threading.Thread(target=_stop, args=(client,), daemon=True)
+        thread.start()
+        return thread
 
     def close(self) -> None:
-        """For good."""
+        """For good.  The server has ended the session when this returns, or has not answered for CLOSE_SECONDS."""
         self._closed = True
-        self.discard()
+        if ending := self.discard():
+            ending.join(CLOSE_SECONDS)
+
+    def _no_answer(self, seconds: float) -> UnavailableError:
+        return UnavailableError(
+            f"no answer from ZooKeeper at {self.hosts} within {seconds:g} s",
+            "see that it runs and that the hosts and ports in [offsets] store are right, then launch again",
+        )
 
     def _start(self) -> KazooClient:
         self._client = KazooClient(
@@ -124,6 +131,13 @@ class Session:
         )
         self._live = self._client.start_async()
         return self._client
+
+
+def _run(act: Callable[[], T], done: Future[T]) -> None:
+    try:
+        done.set_result(act())
+    except BaseException as e:
+        done.set_exception(e)
 
 
 def _stop(client: KazooClient) -> None:

@@ -53,13 +53,16 @@ class ZookeeperStore:
     ``deadline``: seconds that a call waits for a server before it raises UnavailableError.
     """
 
-    def __init__(self, url: str, session_timeout: float = 10.0, deadline: float = 15.0) -> None:
+    def __init__(
+        self, url: str, session_timeout: float = 10.0, deadline: float = 15.0, session_type: type[Session] = Session
+    ) -> None:
         if not 0 < session_timeout <= LONGEST_SESSION:
             raise ConfigError([f"a ZooKeeper session of {session_timeout:g} s: at most {LONGEST_SESSION:g} s"])
         self._hosts, _, path = url.removeprefix("zookeeper://").partition("/")
         self.url, self._deadline, self._session_timeout = url, deadline, session_timeout
         self._folder = "/" + path.strip("/")
         self._register, self._lock_path = f"{self._folder}/register", f"{self._folder}/lock"
+        self._session_type = session_type
         self._session = self._new_session()
         self._locking: set[Session] = set()
         self.dead_holder_seconds = max(session_timeout, SHORTEST_SESSION) + EXPIRY_SLACK
@@ -155,8 +158,7 @@ class ZookeeperStore:
         try:
             if give_up:
                 give_up.start()
-            with session.at_most(wait + self._deadline):
-                acquired = lock.acquire(blocking=wait > 0)
+            acquired = session.at_most(wait + self._deadline, lambda: lock.acquire(blocking=wait > 0))
         except CancelledError:
             acquired = False
         finally:
@@ -175,7 +177,7 @@ class ZookeeperStore:
         return owner_from_json(text)
 
     def _new_session(self) -> Session:
-        return Session(self._hosts, self._session_timeout, self._deadline / (self._hosts.count(",") + 2))
+        return self._session_type(self._hosts, self._session_timeout, self._deadline / (self._hosts.count(",") + 2))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
