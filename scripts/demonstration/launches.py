@@ -39,7 +39,7 @@ def environment(python: str = sys.executable) -> dict[str, str]:
 class Launch:
     """One `spark-submit scripts/run_stream.py JOB.cfg ...`.
 
-    Spark hands on both streams of its Python driver as its own stdout, which goes to `log`; the JVM's stderr follows it.
+    Spark hands on both streams of its Python driver as its own stdout; that and the JVM's stderr go to `log`.
     """
 
     def __init__(self, job: Path, log: Path, *options: str, python: str = sys.executable) -> None:
