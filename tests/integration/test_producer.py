@@ -30,7 +30,10 @@ def start(kafka: Kafka, *options: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
     """Exit status, summary and stderr."""
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     return process.returncode, json.loads(out) if out else {}, err
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
 
+from producers import delivery
 from producers.delivery import produce
 from producers.options import chosen_lines, exit_status, parser
 from producers.transactions import ACCOUNTS, AMOUNTS, DAYS, DESCRIPTIONS, Line, fixed_lines, random_lines
@@ -123,6 +124,32 @@ def test_outcomes(error: Exception, outcome: str, status: int) -> None:
     assert second["line"].encode("latin-1") == b"\xff"
     assert (counts.acknowledged, counts.total, exit_status(counts, False)) == (1, 2, status)
     assert exit_status(counts, True) == 130
+
+
+class SilentProducer(FakeProducer):
+    """Never answers; counts what it was handed."""
+
+    handed = 0
+
+    def send(self, topic: str, value: bytes, partition: int) -> Answer:
+        self.handed += 1
+        silent = Answer(0)
+        silent.is_done = False
+        return silent
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_no_answer(monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
+    """Without an answer every record handed over is in the log as unknown, at the end of patience or after Ctrl-C."""
+    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.1)
+    log, producer = io.BytesIO(), SilentProducer()
+    lines = random_lines(50, 1)
+    patience = 60.0 if stopped else 0.1
+    counts = delivery.produce(producer, "t", lines, log, lambda: stopped, patience=patience)  # type: ignore[arg-type]
+    entries = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert {entry["outcome"] for entry in entries} == {"unknown"}
+    assert len(entries) == counts.unknown == counts.total == producer.handed == (1 if stopped else 50)
+    assert counts.error is not None
 
 
 def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:

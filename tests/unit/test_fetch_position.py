@@ -1,0 +1,81 @@
+"""The fetch against a consumer that answers in the worst order librdkafka is known to answer in.  No broker."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from offsets.errors import StreamError
+from offsets.structs import OffsetRange
+from streaming import fetch
+
+
+class Event(NamedTuple):
+    """A record, as far as the fetch looks at it."""
+
+    at: int
+    of: tuple[str, int] = ("t", 0)
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> None:
+        return None
+
+    def topic(self) -> str:
+        return self.of[0]
+
+    def partition(self) -> int:
+        return self.of[1]
+
+
+class Scripted:
+    """A consumer whose looks for records are answered in turn; `stale` is its position until the first of them."""
+
+    def __init__(self, stale: int, *answers: list[Event]) -> None:
+        self.now_at, self.answers = stale, list(answers)
+
+    def assign(self, _: Any) -> None: ...
+    def unassign(self) -> None: ...
+    def close(self) -> None: ...
+    def list_topics(self, *_: Any, **__: Any) -> None: ...
+
+    def consume(self, count: int, timeout: float) -> list[Event]:
+        if timeout:
+            self.queue = self.answers.pop(0)
+        taken, self.queue = self.queue[:count], self.queue[count:]
+        if taken:
+            self.now_at = -1001  # unknown
+        return taken
+
+    def position(self, _: Any) -> list[TopicPartition]:
+        return [TopicPartition("t", 0, self.now_at)]
+
+
+def offsets(monkeypatch: pytest.MonkeyPatch, consumer: Scripted, until: int) -> list[int]:
+    monkeypatch.setattr(fetch, "open_consumer", lambda *_: consumer)
+    monkeypatch.setattr(fetch, "_idle", {})
+    monkeypatch.setattr(fetch, "Message", Event)
+    chunks = fetch.read_range({}, OffsetRange("t", 0, 0, until), 30)
+    return [event.offset() for chunk in chunks for event in chunk]
+
+
+def test_position_of_an_earlier_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after `assign` librdkafka still tells the position of the range before: it must not end this one."""
+    consumer = Scripted(3, [], [Event(0), Event(1)], [Event(2)])
+    assert offsets(monkeypatch, consumer, 3) == [0, 1, 2]
+
+
+def test_event_of_an_earlier_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of another partition that was still queued is not taken for one of this range."""
+    consumer = Scripted(-1001, [Event(2, ("t", 1))], [Event(0), Event(1), Event(2)])
+    assert offsets(monkeypatch, consumer, 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("order", [[0, 2, 1], [0, 0, 1], [1, 0]])
+def test_out_of_order(monkeypatch: pytest.MonkeyPatch, order: list[int]) -> None:
+    """Records that come twice or out of order fail the range: they are never written."""
+    with pytest.raises(StreamError, match="out of order"):
+        offsets(monkeypatch, Scripted(-1001, [Event(n) for n in order]), 3)
