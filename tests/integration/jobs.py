@@ -26,6 +26,7 @@ from demonstration.counter import published
 from demonstration.launches import ROOT, Launch, end_all, environment
 
 from offsets.codec import decode_state
+from offsets.errors import StateDamagedError
 from offsets.stores import open_store
 from offsets.structs import State
 from servers.daemon import wait_for
@@ -230,9 +231,10 @@ class Job:
         return decode_state(found)
 
     def offsets(self, topic: str) -> dict[int, int]:
-        """The committed ones; none while a batch is pending or there is no register."""
-        found = self.register_bytes()
-        state = decode_state(found) if found else None
+        """The committed ones; none while a batch is pending or there is no legible register."""
+        found, state = self.register_bytes(), None
+        with suppress(StateDamagedError):
+            state = decode_state(found) if found else None
         return dict(state.topics[topic].offsets) if state and not state.pending and topic in state.topics else {}
 
     @property
