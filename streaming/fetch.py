@@ -25,6 +25,11 @@ CHUNK = 10_000  # records; also bounds what one chunk may cost in memory beside 
 POLL_SECONDS = 0.1  # how long one look for records may block
 LOOK_SECONDS = 1.0  # without progress for so long, ask whether the records are still in the log
 
+# What is fetched past the end of a short range is thrown away: 250 records of another partition take 3 ms instead of 17.
+# For long ranges librdkafka's own 1 MB is a fifth faster.
+SHORT_RANGE = 5_000
+_SHORT = {"fetch.message.max.bytes": "262144"}
+
 # Errors that librdkafka reports in passing and goes on retrying by itself; without progress the timeout ends them.
 _TRANSIENT = {
     KafkaError._TRANSPORT,
@@ -64,7 +69,7 @@ def read_range(client: Mapping[str, str], range_: OffsetRange, progress_timeout:
     """
     if range_.size() <= 0:
         return
-    with _kept_source(client) as source:
+    with _kept_source({**_SHORT, **client} if range_.size() < SHORT_RANGE else client) as source:
         reach("fetch.first")
         for chunk in _Reader(source, range_, progress_timeout, time.monotonic).chunks():
             yield chunk
