@@ -25,7 +25,7 @@ CHUNK = 10_000  # records; also bounds what one chunk may cost in memory beside 
 POLL_SECONDS = 0.1  # how long one look for records may block
 LOOK_SECONDS = 1.0  # without progress for so long, ask whether the records are still in the log
 
-# What is fetched past the end of a short range is thrown away: 250 records of another partition take 3 ms instead of 17.
+# What is fetched past the end of a short range is thrown away: 250 records elsewhere take 3 ms instead of 17.
 # For long ranges librdkafka's own 1 MB is a fifth faster.
 SHORT_RANGE = 5_000
 _SHORT = {"fetch.message.max.bytes": "262144"}
