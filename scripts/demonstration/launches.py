@@ -145,22 +145,25 @@ def kill(launch: Launch, victim: str, moment: Callable[[], bool]) -> int | None:
     return None
 
 
-def kill_prepared(launch: Launch, victim: str, store: OffsetStore, before: int) -> Landing | None:
-    """SIGKILLs `victim` as soon as the register shows a batch from number `before` on between prepare and commit.
+def kill_prepared(launch: Launch, store: OffsetStore, before: int, victims: Sequence[str]) -> Landing | None:
+    """SIGKILLs `victims` as soon as the register shows a batch from number `before` on between prepare and commit.
 
-    None if the commit was faster: such a kill does not count.  All of the launch is dead when this returns.
+    None if the commit was faster: such a kill does not count.  All of the launch is dead when this returns.  The first
+    victim must be the driver: it would commit without its JVM.
     """
 
     def prepared() -> bool:
         state = register(store)
         return state is not None and state.pending is not None and state.seq >= before
 
-    pid = kill(launch, victim, prepared)
+    pid = kill(launch, victims[0], prepared)
+    for other in filter(None, map(launch.find, victims[1:])):
+        _signal(other, signal.SIGKILL)
     launch.wait_gone(15) if pid else launch.wait()
     state = register(store)
     if pid is None or state is None or state.pending is None:
         return None
-    return Landing(victim, pid, state.seq, state.pending)
+    return Landing(" and ".join(victims), pid, state.seq, state.pending)
 
 
 def end_all(launches: Sequence[Launch]) -> None:

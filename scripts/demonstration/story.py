@@ -25,7 +25,7 @@ from streaming.broker import Broker
 TOPIC = "transactions"
 PARTITIONS = 4
 BATCHES = 10  # the rate cap makes the run take about so many
-VICTIMS = ("driver", "jvm")  # one kill each
+VICTIMS = (("driver",), ("driver", "jvm"))  # the Python half alone; both at once, as by a power cut
 ATTEMPTS = 8  # a kill that came after the commit does not count; this many launches are tried
 RUN_SECONDS = 120.0
 
@@ -103,12 +103,12 @@ class Story:
         return launch
 
     def kill_twice(self, store: OffsetStore) -> None:
-        """Kills the driver, then the JVM, each while the register holds a prepared batch."""
+        """Kills the driver, then driver and JVM at once, each while the register holds a prepared batch."""
         self.tell("[bold]3. Two SIGKILLs[/], each between stage and commit, chosen by reading the register")
         victims = list(VICTIMS)
         for _ in range(ATTEMPTS):
             state = register(store)
-            landing = kill_prepared(self.launch(), victims[0], store, state.seq + 1 if state else 1)
+            landing = kill_prepared(self.launch(), store, state.seq + 1 if state else 1, victims[0])
             if landing:
                 self.tell_landing(landing)
                 victims.pop(0)
@@ -116,7 +116,9 @@ class Story:
                 self.tell("   a kill came too late, after the commit: it does not count; once more")
             if not victims:
                 return
-        raise SystemExit(f"no SIGKILL of the {victims[0]} landed in a batch in flight within {ATTEMPTS} launches")
+        raise SystemExit(
+            f"no SIGKILL of {' and '.join(victims[0])} landed in a batch in flight within {ATTEMPTS} launches"
+        )
 
     def tell_landing(self, landing: Landing) -> None:
         manifest = landing.pending.manifest
