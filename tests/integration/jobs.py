@@ -57,7 +57,7 @@ class Topics:
 
     def __init__(self, kafka: Kafka) -> None:
         self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 1})
+        self._bootstrap = kafka.bootstrap
 
     def create(self, partitions: int = 2, name: str = "") -> str:
         name = name or f"orders-{uuid.uuid4().hex[:12]}"
@@ -68,10 +68,11 @@ class Topics:
 
     def fill(self, topic: str, *counts: int) -> None:
         """`counts[p]` more records for partition p; returns when all are acknowledged."""
+        producer = Producer({"bootstrap.servers": self._bootstrap, "linger.ms": 1})  # new: it remembers no old topic
         for partition, count in enumerate(counts):
             for n in range(count):
-                self._producer.produce(topic, f"{topic} {partition} {n}".encode(), partition=partition)
-        assert self._producer.flush(60) == 0
+                producer.produce(topic, f"{topic} {partition} {n}".encode(), partition=partition)
+        assert producer.flush(60) == 0
 
     def delete(self, topic: str) -> None:
         for future in self._admin.delete_topics([topic]).values():
