@@ -180,8 +180,8 @@ class Job:
         """Until a task waits at the gate: a batch is in flight, and stays so."""
         wait_for((self.folder / "waiting").exists, SECONDS, "a task to wait at the gate")
 
-    def close_gate(self) -> None:
-        """Forgets who waited."""
+    def forget_waiting(self) -> None:
+        """Before the next `wait_in_flight`."""
         (self.folder / "waiting").unlink(missing_ok=True)
 
     def open_gate(self) -> None:

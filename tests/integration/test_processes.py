@@ -1,0 +1,124 @@
+"""Signals to the halves of a run with a batch in flight: neither outlives the other, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime
+
+import psutil
+import pytest
+
+from servers.daemon import wait_for
+from tests.integration.jobs import SECONDS, Job, Topics, interrupt, once
+
+RECORDS = 20  # a partition
+BATCH = 10  # over both partitions: four batches
+GONE_SECONDS = 10.0  # what the project promises
+
+
+@pytest.fixture
+def topic(topics: Topics) -> str:
+    name = topics.create()
+    topics.fill(name, RECORDS, RECORDS)
+    return name
+
+
+@pytest.fixture
+def gated(topic: str, job: Callable[..., Job]) -> Job:
+    """A job whose second batch waits for the test to open the gate."""
+    made = job(topic, source__maxOffsetsPerTrigger=str(BATCH))
+    made.gate(closed_from=BATCH // 2)
+    return made
+
+
+def finish(job: Job, topic: str) -> None:
+    """The next launch reads to the end, each record once."""
+    job.open_gate()
+    ended = job.run()
+    assert (ended.status, ended.summary["exitStatus"]) == (0, 0), ended.said
+    assert job.landed() == once(topic, {0: (0, RECORDS), 1: (0, RECORDS)})
+    assert job.register().pending is None
+
+
+def test_sigterm_to_the_driver_drains(gated: Job, topic: str) -> None:
+    """The batch in flight is finished and committed, nothing more is begun, and both halves exit 0."""
+    launch = gated.submit()
+    gated.wait_in_flight()
+    driver = launch.find("driver")
+    assert driver is not None
+    driver.send_signal(signal.SIGTERM)
+    gated.open_gate()
+    assert launch.wait() == 0, launch.output
+    launch.wait_gone(GONE_SECONDS)
+    summary = launch.summary
+    assert (summary["exitStatus"], summary["exitReason"], summary["batches"]) == (0, "drained on a signal", 2)
+    assert launch.output.rstrip().splitlines()[-1].startswith('{"name"')
+    assert gated.register().pending is None
+    assert gated.landed() == once(topic, {0: (0, BATCH), 1: (0, BATCH)})
+
+
+def test_no_half_outlives_the_other(gated: Job, topic: str) -> None:
+    """SIGKILL to the driver or the JVM, SIGTERM to spark-submit: all is gone in 10 s; the last launch finishes."""
+    for victim, number in (("driver", signal.SIGKILL), ("jvm", signal.SIGKILL), ("jvm", signal.SIGTERM)):
+        launch = gated.submit()
+        gated.wait_in_flight()
+        processes = launch.family()
+        assert len(processes) >= 4, "JVM, driver, daemon and a worker"
+        target = launch.find(victim)
+        assert target is not None
+        target.send_signal(number)
+        launch.wait_gone(GONE_SECONDS)
+        assert launch.wait() != 0
+        gated.forget_waiting()
+    assert gated.landed() == once(topic, {0: (0, BATCH // 2), 1: (0, BATCH // 2)})
+    finish(gated, topic)
+
+
+def test_second_launch_leaves_and_ctrl_c_ends_all(gated: Job, topic: str) -> None:
+    """A launch beside a running one exits 75 and touches nothing; Ctrl-C to that one leaves what the next finishes."""
+    launch = gated.submit("--available-now")
+    gated.wait_in_flight()
+    before, committed_ms = (gated.register_bytes(), gated.everything()), gated.register().committed_ms
+    second = gated.run()
+    assert second.status == second.summary["exitStatus"] == 75, second.said
+    assert (gated.register_bytes(), gated.everything()) == before
+    (line,) = second.complaints
+    owner = gated.register().owner
+    driver = launch.find("driver")
+    assert driver is not None
+    assert f"pid {driver.pid} on {owner.host}, started {owner.started}" in line
+    committed = datetime.fromisoformat(line.partition("last commit ")[2].split()[0])
+    assert committed.timestamp() == committed_ms // 1000
+    assert "remedy: " in line
+    interrupt(launch)
+    launch.wait_gone(GONE_SECONDS)
+    finish(gated, topic)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("victim", ["driver", "jvm"])
+def test_plain_python_half_outlives_not_the_other(gated: Job, topic: str, victim: str) -> None:
+    """The same without spark-submit, where the driver is the parent of the JVM."""
+    run = gated.start()
+    gated.wait_in_flight()
+    family = [psutil.Process(run.process.pid), *psutil.Process(run.process.pid).children(recursive=True)]
+    jvm = next(p for p in family if p.name() == "java")
+    (family[0] if victim == "driver" else jvm).send_signal(signal.SIGKILL)
+    run.wait(GONE_SECONDS)
+    assert psutil.wait_procs(family, GONE_SECONDS)[1] == []
+    finish(gated, topic)
+
+
+@pytest.mark.full
+def test_ctrl_c_to_plain_python_drains(gated: Job, topic: str) -> None:
+    """Ctrl-C at `python run_stream.py`: the batch in flight is committed, and it exits 0."""
+    run = gated.start()
+    gated.wait_in_flight()
+    os.killpg(run.process.pid, signal.SIGINT)  # as the terminal does: to the JVM and the workers as well
+    gated.open_gate()
+    assert run.wait().status == 0, run.said
+    assert run.summary["exitReason"] == "drained on a signal"
+    wait_for(lambda: gated.register().pending is None, SECONDS, "the batch to be committed")
+    assert gated.landed() == once(topic, {0: (0, BATCH), 1: (0, BATCH)})
