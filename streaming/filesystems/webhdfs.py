@@ -32,6 +32,9 @@ REFUSED = {
     "NSQuotaExceededException": "raise the name quota of the directory, or remove what is no longer needed",
     "DSQuotaExceededException": "raise the space quota of the directory, or remove what is no longer needed",
     "QuotaByStorageTypeExceededException": "raise the quota of the directory, or remove what is no longer needed",
+    "MaxDirectoryItemsExceededException": "raise dfs.namenode.fs-limits.max-directory-items, or move files away from "
+    "that directory; then launch again: the batch is finished then",
+    "PathComponentTooLongException": "raise dfs.namenode.fs-limits.max-component-length",
     "ParentNotDirectoryException": "a part of the path is a file: choose another sink.path",
     "PathIsNotEmptyDirectoryException": "the directory is not empty",
     "InvalidPathException": "choose another sink.path",

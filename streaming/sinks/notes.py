@@ -26,7 +26,12 @@ RESTORE = "restore {0} (trash, snapshot) and launch again; nothing below _stagin
 
 
 def write_manifest(filesystem: Filesystem, manifest: Manifest) -> ManifestRef:
-    """An exclusive create suffices: only a manifest whose create and length check came back is ever referred to."""
+    """An exclusive create suffices: only a manifest whose create and length check came back is ever referred to.
+
+    SinkError if the driver does not see every staged file whole: executors that write to disks of their own would
+    otherwise have a batch committed of which nothing can be published (rule P takes a source that is gone for moved).
+    """
+    check_staged(filesystem, manifest)
     data, path = codec.encode_manifest(manifest), _manifest_path(manifest)
     try:
         _write(filesystem, path, data)
@@ -35,6 +40,20 @@ def write_manifest(filesystem: Filesystem, manifest: Manifest) -> ManifestRef:
             f"{filesystem.url}/{path} exists: this batch was staged before", "launch again"
         ) from e
     return ManifestRef(path, codec.digest(data), len(manifest.files))
+
+
+def check_staged(filesystem: Filesystem, manifest: Manifest) -> None:
+    """Raises SinkError, before anything is decided, unless each file is there with its length.  One look a batch."""
+    directories = sorted({parent(file.staged) for file in manifest.files})
+    seen = {f"{d}/{s.name}": s.length for d in directories for s in filesystem.list(d) if not s.is_directory}
+    for file in manifest.files:
+        if (length := seen.get(file.staged)) != file.length:
+            told = "is not there" if length is None else f"has {length} bytes"
+            raise SinkError(
+                f"{filesystem.url}/{file.staged} {told} for the driver; an executor has written {file.length} bytes",
+                "file: is for one machine, or for a disk that all executors and the driver share; otherwise set "
+                "sink.path = webhdfs://...; nothing was published",
+            )
 
 
 def read_manifest(filesystem: Filesystem, ref: ManifestRef, register_changed: Callable[[], bool]) -> Manifest:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hdfs import HdfsError
 
 from offsets.errors import ConfigError, SinkError, UnavailableError
-from offsets.structs import OffsetRange
+from offsets.structs import Manifest, OffsetRange, TopicState
 from streaming.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
 from streaming.filesystems.webhdfs import WebHdfsWriter
 from streaming.rows import Rows
@@ -172,3 +173,28 @@ def test_within_gives_up_what_hangs() -> None:
         within(0.05, over.wait, late)
     over.set()
     assert caught.value is late
+
+
+@pytest.mark.parametrize("seen", [None, b"short"])
+def test_what_the_driver_does_not_see_whole_is_never_decided(tmp_path: Path, seen: bytes | None) -> None:
+    """Executors with disks of their own (file: on a cluster): the batch stops, where all of it used to be lost."""
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path / "driver")), "text")
+    elsewhere = StagedFileSink(LocalFilesystem(str(tmp_path / "executor")), "text")
+    range_ = OffsetRange("t", 0, 0, 7)
+    (file,) = elsewhere.stage(StagingPlace(0, 1, 1), range_, [{"": Rows([b"whole row"], 1)}])
+    if seen is not None:
+        writer = sink.filesystem.create(file.staged)
+        writer.write(seen)
+        writer.close()
+    topics = {"t": TopicState("i", {0: 7})}
+    with pytest.raises(SinkError, match=file.staged):
+        sink.write_manifest(Manifest("app", 0, 1, 1, (range_,), topics, (file,), 1, 0))
+    assert sink.filesystem.status("_staging/1/1/manifest.json") is None
+
+
+def test_a_full_directory_of_hdfs_is_told_as_such() -> None:
+    """Trying again would never help: exit 1 with the setting, not 69."""
+    filesystem = WebHdfsFilesystem("http://h:9870", "/d", "u")
+    refusal = filesystem._translated(HdfsError("limit", exception="MaxDirectoryItemsExceededException"), "a")
+    assert isinstance(refusal, SinkError)
+    assert "max-directory-items" in refusal.remedy
