@@ -13,7 +13,7 @@ from offsets.errors import ConfigError, RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
-from offsets.starting import starting_topics
+from offsets.starting import EARLIEST, starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
@@ -85,7 +85,7 @@ MENDERS: dict[str | None, Callable[[JobConfig, OffsetManager, StagedFileSink], N
 def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
     """The register's topics with those that source.startingOffsets names set anew, at the topics' present ids.
 
-    Partitions that it does not name keep their offsets, if their topic is still the same one.
+    Raises ConfigError for a topic or partition that is not there.  What it does not name: see `unnamed`.
     """
     spec = config.starting_offsets
     if isinstance(spec, str):
@@ -93,12 +93,16 @@ def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> To
             [f"source.startingOffsets = {spec}: --recover offsets wants every offset written out"],
             "give them as JSON by --set source.startingOffsets=...",
         )
-    filled = {topic: {**kept(committed.get(topic), snapshot[topic]), **spec.get(topic, {})} for topic in snapshot}
-    return {**committed, **starting_topics(filled, snapshot)}
+    found = {topic: {**unnamed(committed.get(topic), now), **spec.get(topic, {})} for topic, now in snapshot.items()}
+    return {**committed, **starting_topics({**spec, **found}, snapshot)}
 
 
-def kept(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:
-    """Offsets of a topic that may stay: none if it was recreated, only partitions that still exist."""
-    if state is None or state.id != snapshot.id:
+def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:
+    """Where partitions go on of which nothing is said: where they are, new ones at their beginning.
+
+    Of a topic that was recreated every partition must be named.
+    """
+    if state is not None and state.id != snapshot.id:
         return {}
-    return {p: offset for p, offset in state.offsets.items() if p in snapshot.partitions}
+    known = state.offsets if state else {}
+    return {p: known.get(p, EARLIEST) for p in snapshot.partitions}
