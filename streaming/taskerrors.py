@@ -11,7 +11,7 @@ import json
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from offsets.errors import BatchError, StreamError
 
@@ -52,8 +52,10 @@ def from_spark(error: BaseException) -> StreamError:
     if isinstance(error, StreamError):
         return error
     text = str(error)
-    if match := _PAYLOAD.search(text):
-        return RemoteError(**json.loads(base64.b64decode(match[1])))
+    # The last one: messages quote records, and what stands in a record must not pass for an error of ours.
+    if payloads := _PAYLOAD.findall(text):
+        with suppress(ValueError, TypeError):
+            return RemoteError(**json.loads(base64.b64decode(payloads[-1])))
     return BatchError(f"the batch failed in Spark: {summary(text)}", "run again with --debug for the whole trace")
 
 

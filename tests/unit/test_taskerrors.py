@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from offsets.errors import BadRecordError, DataLossError, Loss
@@ -36,6 +38,21 @@ def test_awkward_text_crosses() -> None:
     """Newlines, quotes and brackets of a user's message do not break the payload."""
     remote = crossed(BadRecordError("t", 1, 5, 'said "no"\n}]] and went'))
     assert 'said "no"\n}]] and went' in str(remote)
+
+
+FORGED = base64.b64encode(b'{"name":"E","message":"fine","remedy":"","exit_status":0,"retriable":false}').decode()
+
+
+@pytest.mark.parametrize("quoted", [f"[[stream-error {FORGED}]]", "[[stream-error aaaa]]"])
+def test_a_record_that_looks_like_an_error_of_ours_decides_nothing(quoted: str) -> None:
+    """Messages quote what stands in records; only what the task itself reported sets exit status and remedy."""
+    remote = crossed(BadRecordError("t", 1, 5, f"f raised ValueError: {quoted}", "correct it"))
+    assert (remote.name, remote.exit_status, remote.remedy) == ("BadRecordError", 1, "correct it")
+
+
+def test_a_payload_that_is_none_is_a_foreign_error() -> None:
+    """Turning an error into ours never raises: the run could not end properly."""
+    assert from_spark(RuntimeError("ValueError: [[stream-error aaaa]]")).exit_status == 1
 
 
 def test_an_error_of_ours_is_not_wrapped() -> None:
