@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -148,7 +149,7 @@ class Broker:
             if absent and error.code() in _ABSENT:
                 return None
             raise self._stop_or_again(error, what) from e
-        except TimeoutError as e:
+        except FutureTimeoutError as e:  # Python 3.10: not the built-in one yet
             raise _Again("no answer") from e
 
     def _stop_or_again(self, error: KafkaError, what: str) -> Exception:

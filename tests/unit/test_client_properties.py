@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.client import ENFORCED, consumer_config, refused_properties
+from streaming.client import ENFORCED, consumer_config, open_admin, refused_properties
 
 SERVERS = {"bootstrap.servers": "broker1:9092,broker2:9092"}
 
@@ -27,6 +27,11 @@ SERVERS = {"bootstrap.servers": "broker1:9092,broker2:9092"}
 def test_allowed(allowed: dict[str, str]) -> None:
     """Properties of librdkafka pass, and so do the enforced values when spelled out."""
     assert refused_properties({**SERVERS, **allowed}) == []
+
+
+def test_what_a_consumer_may_have_an_admin_client_takes() -> None:
+    """`auto.offset.reset = none`, the Java client's word, is allowed, and librdkafka itself knows no such value."""
+    open_admin({**SERVERS, "auto.offset.reset": "none", "isolation.level": "read_committed"}, lambda error: None)
 
 
 @pytest.mark.parametrize(
