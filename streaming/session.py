@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-now run plans as soon as it has committed
 STOP_SECONDS = 20.0
+# Each prints the whole trace of a failed task, which the run itself tells in one line.
+TRACING_LOGGERS = ("org.apache.spark.executor.Executor", "org.apache.spark.scheduler.TaskSetManager")
 
 
 def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
@@ -55,6 +57,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
     conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
     conf.setIfMissing("spark.master", "local[*]")
     conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    quiet = not debug and not conf.contains("spark.log.level")
     conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
     if conf.get("spark.master", "").startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -63,12 +66,21 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
         exit_when(jvm_gone(sc._gateway))
+        if quiet:
+            hush(sc)
         try:
             ship(sc, root, config.function, Path(config.job_file).resolve().parent, Path(scratch))
             yield sc
         finally:
             with bounded(STOP_SECONDS):
                 sc.stop()
+
+
+def hush(sc: SparkContext) -> None:
+    """Leaves no stack trace where nobody asked for one (--debug, or spark.log.level in the job)."""
+    log4j = sc._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    for name in TRACING_LOGGERS:
+        log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
 
 
 def started(start: Callable[[], SparkContext], master: str) -> SparkContext:

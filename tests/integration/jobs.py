@@ -297,3 +297,11 @@ def new_job(folder: Path, kafka: Kafka, topic: str, **settings: str) -> Job:
 def interrupt(launch: Launch) -> None:
     """Ctrl-C: the terminal sends SIGINT to the whole foreground group."""
     os.killpg(launch.pid, signal.SIGINT)
+
+
+def produce_transactions(kafka: Kafka, topic: str, records: int, log: Path) -> None:
+    """So many transactions over 4 partitions, 1 % malformed; `log` is the producer's own."""
+    command = [sys.executable, str(ROOT / "scripts" / "produce_transactions.py")]
+    command += ["--bootstrap-server", kafka.bootstrap, "--topic", topic, "--partitions", "4"]
+    command += ["--records", str(records), "--malformed", "0.01", "--log", str(log)]
+    subprocess.run(command, check=True, capture_output=True, env=environment())
