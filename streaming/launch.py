@@ -81,6 +81,7 @@ class Launch:
         if self.options.recover == "offsets":
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
+        sink.refuse_logged(manager.state.generation, manager.state.seq)
         targets = ends(snapshot) if self.options.available_now else None
         return self.batches(root, manager, sink, committer, targets)
 

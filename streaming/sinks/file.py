@@ -72,6 +72,10 @@ class StagedFileSink:
         """
         Publication(self.filesystem, register_changed, check_lengths, self.patience_seconds).run(ref, manifest)
 
+    def refuse_logged(self, generation: int, seq: int) -> None:
+        """Driver, before it plans: RegisterError if this batch, which is the next one, was published already."""
+        notes.refuse_logged(self.filesystem, generation, seq)
+
     def collect_garbage(self, older_than: tuple[int, int]) -> None:
         """Driver, rule G: staging of batches before (epoch, seq).  What cannot be deleted now is logged and left."""
         garbage.collect_garbage(self.filesystem, older_than)

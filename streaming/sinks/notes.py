@@ -22,6 +22,12 @@ from streaming.filesystems import Filesystem
 from streaming.filesystems.base import parent
 from streaming.sinks.names import BATCHES, MANIFEST, MARKER, STAGING, StagingPlace, batch_entry
 
+REWOUND = "the register is older than what is published (put back from a copy?), or two registers serve this sink"
+REBUILD = (
+    "do not touch that file: what it names is published. If another job writes here, give each its own sink.path; else "
+    "stop every run of this job, move its register away, and launch with --recover register: it goes on behind the "
+    "newest batch"
+)
 RESTORE = "restore {0} (trash, snapshot) and launch again; nothing below _staging may be deleted by hand"
 
 
@@ -67,7 +73,23 @@ def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, chan
     if codec.digest(data) != ref.sha256:  # written by an older version of this program
         data = _manifest_bytes(filesystem, ref, changed)
     temporary = f"{parent(ref.path)}/{uuid.uuid4().hex}"
-    _write_once(filesystem, batch_entry(manifest.generation, manifest.seq), data, temporary)
+    path = batch_entry(manifest.generation, manifest.seq)
+    try:
+        _write_once(filesystem, path, data, temporary)
+    except DestinationExistsError as e:
+        raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
+
+
+def refuse_logged(filesystem: Filesystem, generation: int, seq: int) -> None:
+    """Before anything is planned: RegisterError if the batch that comes next was published already.
+
+    A register that was put back from a copy, or one of two that write here, would publish its records again.
+    """
+    path = batch_entry(generation, seq)
+    if filesystem.status(path) is not None:
+        raise RegisterError(
+            f"{filesystem.url}/{path} is there although the register has yet to write it: {REWOUND}", REBUILD
+        )
 
 
 class LoggedBatch(NamedTuple):

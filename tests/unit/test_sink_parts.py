@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hdfs import HdfsError
 
-from offsets.errors import ConfigError, SinkError, UnavailableError
+from offsets.errors import ConfigError, DestinationExistsError, RegisterError, SinkError, UnavailableError
 from offsets.structs import Manifest, OffsetRange, TopicState
 from streaming.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
 from streaming.filesystems.webhdfs import WebHdfsWriter
@@ -198,3 +198,25 @@ def test_a_full_directory_of_hdfs_is_told_as_such() -> None:
     refusal = filesystem._translated(HdfsError("limit", exception="MaxDirectoryItemsExceededException"), "a")
     assert isinstance(refusal, SinkError)
     assert "max-directory-items" in refusal.remedy
+
+
+def test_a_register_behind_the_batch_log_is_told_without_a_remedy_that_doubles(tmp_path: Path) -> None:
+    """Put back from a copy: refused before it plans, and at the log entry; nobody is told to move the entry away."""
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path)), "text")
+    range_, topics = OffsetRange("t", 0, 0, 7), {"t": TopicState("i", {0: 7})}
+    for epoch in (1, 2):
+        (file,) = sink.stage(StagingPlace(0, epoch, 4), range_, [{"": Rows([b"row"], 1)}])
+        manifest = Manifest("app", 0, epoch, 4, (range_,), topics, (file,), 1, 0)
+        ref = sink.write_manifest(manifest)
+        if epoch == 1:
+            sink.refuse_logged(0, 4)
+            sink.publish(ref, manifest, lambda: False)
+            sink.refuse_logged(0, 5)
+    with pytest.raises(RegisterError) as early:
+        sink.refuse_logged(0, 4)
+    with pytest.raises(DestinationExistsError) as late:
+        sink.publish(ref, manifest, lambda: False)
+    for error in (early.value, late.value):
+        assert "0000000004.json" in str(error)
+        assert "--recover register" in error.remedy
+    assert sink.filesystem.status(file.staged), "nothing of the second batch is visible"
