@@ -13,13 +13,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
-from streaming.config import JobConfig
+from streaming.config import SECRET_KEY, JobConfig
 from streaming.direct import range_stream
 from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
@@ -30,7 +31,7 @@ from streaming.taskerrors import summary
 from streaming.watch import exit_when, jvm_gone
 
 if TYPE_CHECKING:
-    from pyspark import RDD, SparkContext
+    from pyspark import RDD, SparkConf, SparkContext
     from pyspark.streaming import StreamingContext
 
 DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-now run plans as soon as it has committed
@@ -52,17 +53,20 @@ def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
 @contextmanager
 def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[SparkContext]:
     """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
-    from pyspark import SparkConf, SparkContext
+    from pyspark import SparkContext
+    from pyspark.java_gateway import launch_gateway
 
-    conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
-    conf.setIfMissing("spark.master", "local[*]")
-    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
-    quiet = not debug and not conf.contains("spark.log.level")
-    conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
+    quiet = not debug and "spark.log.level" not in config.spark
+    conf = configured(config, debug)
     if conf.get("spark.master", "").startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
-        sc = started(lambda: SparkContext(conf=conf), conf.get("spark.master", "") or "")
+        # Left to itself, pyspark puts the whole configuration into the argument list of the JVM that it starts.
+        gateway = partial(launch_gateway, without_secrets(conf))
+        sc = started(
+            lambda: SparkContext(conf=conf, gateway=SparkContext._gateway or gateway()),
+            conf.get("spark.master", "") or "",
+        )
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
         exit_when(jvm_gone(sc._gateway))
@@ -74,6 +78,26 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         finally:
             with bounded(STOP_SECONDS):
                 sc.stop()
+
+
+def configured(config: JobConfig, debug: bool) -> SparkConf:
+    """The job's [spark] section above our defaults."""
+    from pyspark import SparkConf
+
+    conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
+    conf.setIfMissing("spark.master", "local[*]")
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
+    # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
+    conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
+    return conf
+
+
+def without_secrets(conf: SparkConf) -> SparkConf:
+    """What every user of the machine may read."""
+    from pyspark import SparkConf
+
+    return SparkConf(loadDefaults=False).setAll([(k, v) for k, v in conf.getAll() if not SECRET_KEY.search(k)])
 
 
 def hush(sc: SparkContext) -> None:
