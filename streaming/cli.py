@@ -16,6 +16,7 @@ from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.runner import Drain
 from streaming.taskerrors import summary, trace
+from streaming.watch import exit_when, parent_gone, under_spark_submit
 
 log = logging.getLogger("run_stream")
 
@@ -31,7 +32,7 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument("--available-now", action="store_true", help="stop at the end offsets seen at the start")
     parser.add_argument(
         "--recover",
-        choices=("register", "marker", "offsets"),
+        choices=("register", "register-as-published", "marker", "offsets"),
         help="mend, as an exit 3 has told: rebuild a lost register from the batch log, write a lost marker anew,\n"
         "or start a new generation at source.startingOffsets",
     )
@@ -43,6 +44,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     """Runs one job and returns its exit status; prints the summary also when it failed."""
     given = arguments(manual).parse_args(argv)
     set_up_logging(given.debug)
+    if under_spark_submit():  # from now on, not only from Spark's start: locks and servers are waited for before it
+        exit_when(parent_gone())
     progress = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink="")
     try:
         config = read_config(given.job, given.overrides)

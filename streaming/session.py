@@ -28,7 +28,7 @@ from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask
 from streaming.taskerrors import summary
-from streaming.watch import exit_when, jvm_gone
+from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkConf, SparkContext
@@ -69,7 +69,8 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         )
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
-        exit_when(jvm_gone(sc._gateway))
+        if not under_spark_submit():  # there the watch has begun with the process
+            exit_when(child_gone(sc._gateway))
         if quiet:
             hush(sc)
         try:

@@ -10,21 +10,26 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 POLL_SECONDS = 0.5
 EXIT_JVM_GONE = 1
 
 
-def jvm_gone(gateway: Any) -> Callable[[], bool]:
-    """True once the JVM behind a py4j gateway has ended.
+def under_spark_submit() -> bool:
+    """Whether a JVM has started this process, and not the other way round."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
-    Under spark-submit the JVM started this process: its pid is our parent's, until it dies.  Otherwise this process
-    started the JVM, and pyspark keeps the Popen object as `gateway.proc`.
-    """
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        parent = os.getppid()
-        return lambda: os.getppid() != parent
+
+def parent_gone() -> Callable[[], bool]:
+    """True once the process that is our parent now (under spark-submit: the JVM) has ended."""
+    parent = os.getppid()
+    return lambda: os.getppid() != parent
+
+
+def child_gone(gateway: Any) -> Callable[[], bool]:
+    """True once the JVM that this process started has ended: pyspark keeps its Popen object as `gateway.proc`."""
     return lambda: gateway.proc.poll() is not None
 
 
@@ -35,7 +40,8 @@ def exit_when(gone: Callable[[], bool], leave: Callable[[int], None] = os._exit)
         never = threading.Event()
         while not gone():
             never.wait(POLL_SECONDS)
-        print("run_stream: the JVM is gone; the next launch finishes what is pending", file=sys.stderr, flush=True)
+        with suppress(OSError):  # under spark-submit stderr was a pipe to the JVM, and is broken now
+            print("run_stream: the JVM is gone; the next launch finishes what is pending", file=sys.stderr, flush=True)
         leave(EXIT_JVM_GONE)
 
     threading.Thread(target=watch, name="jvm-watch", daemon=True).start()

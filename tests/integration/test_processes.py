@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 
 import psutil
 import pytest
+from kazoo.client import KazooClient
 
+from offsets.manager import current_owner
+from offsets.stores import open_store
 from servers.daemon import wait_for
+from servers.zookeeper_server import ZooKeeper
 from tests.integration.jobs import SECONDS, Job, Topics, interrupt, once
 
 RECORDS = 20  # a partition
@@ -95,6 +101,29 @@ def test_second_launch_leaves_and_ctrl_c_ends_all(gated: Job, topic: str) -> Non
     interrupt(launch)
     launch.wait_gone(GONE_SECONDS)
     finish(gated, topic)
+
+
+def test_driver_without_spark_ends_with_the_jvm(job: Callable[..., Job], topics: Topics, zookeeper: ZooKeeper) -> None:
+    """A driver that still waits for the lock, before it has a SparkContext, does not outlive its spark-submit."""
+    url = f"zookeeper://{zookeeper.hosts}/locked/{uuid.uuid4().hex}"
+    made = job(topics.create(1), offsets__store=url, offsets__session__timeout__ms="12000")
+    with closing(open_store(url, 12.0, 10.0)) as store, store.lock(current_owner("test"), 10.0):
+        launch = made.submit("--available-now")
+        wait_for(lambda: contenders(zookeeper, url) == 2, SECONDS, "the launch to wait for the lock")
+        launch.family()
+        os.kill(launch.pid, signal.SIGKILL)
+        launch.wait_gone(GONE_SECONDS)
+
+
+def contenders(zookeeper: ZooKeeper, url: str) -> int:
+    """How many hold or wait for the lock of a store."""
+    client = KazooClient(zookeeper.hosts)
+    client.start(10)
+    try:
+        return len(client.get_children("/" + url.split("/", 3)[3] + "/lock"))
+    finally:
+        client.stop()
+        client.close()
 
 
 @pytest.mark.full
