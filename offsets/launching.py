@@ -78,7 +78,8 @@ def _marker(register: State | None, marker: str | None) -> Marker:
 _EXPLAINED = {
     "register lost": (
         "{sink} belongs to application {marker}, but {store} holds no register",
-        "if the store is the wrong one, correct [offsets] store in {job}; if the register is really gone, rebuild it "
+        "if the store is the wrong one, correct [offsets] store in {job}; if another job writes to this sink, give "
+        "this one a [sink] path of its own; only if the register is really gone, and no run of the job is alive, rebuild it "
         "from the batch log: run_stream.py {job} --recover register",
     ),
     "marker lost": (

@@ -18,6 +18,7 @@ from offsets.structs import TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
+from streaming.sinks.notes import LoggedBatch
 
 Snapshot = Mapping[str, TopicSnapshot]
 Topics = Mapping[str, TopicState]
@@ -53,18 +54,46 @@ def mend(recover: str | None, config: JobConfig, manager: OffsetManager, sink: S
 
 
 def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """Rebuilds a lost or damaged register from the sink's marker and the newest entry of its batch log."""
+    """Rebuilds a lost or damaged register from the sink's marker and the newest entry of its batch log.
+
+    Without that batch's staging it counts as committed, which must show: RegisterError if a file of it is not there.
+    """
+    newest = newest_batch(config, sink)
+    unseen = () if newest.staged else missing_files(sink, newest)
+    if unseen:
+        raise RegisterError(
+            f"batch {newest.manifest.seq} of {sink.url} is neither in staging nor published: {len(unseen)} of "
+            f"{len(newest.manifest.files)} files are not there, first {unseen[0]}",
+            "if consumers have moved them away, it is published: run_stream.py "
+            f"{config.job_file} --recover register-as-published; if not, restore staging or the files first",
+        )
+    manager.rebuild(newest.manifest, newest.staged)
+
+
+def recover_register_as_published(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
+    """The same, when a person vouches that every file of the newest batch was published."""
+    newest = newest_batch(config, sink)
+    manager.rebuild(newest.manifest, newest.staged)
+
+
+def newest_batch(config: JobConfig, sink: StagedFileSink) -> LoggedBatch:
+    """What a register can be rebuilt from.  RegisterError if there is nothing, or nothing that belongs together."""
     app, newest = sink.marker(), sink.newest_batch()
     if app is None or newest is None:
         raise RegisterError(
             f"{sink.url} has no {'batch log' if app else 'marker'} to rebuild a register from",
-            f"if nothing was ever published there, delete {sink.url}/{MARKER} and launch anew",
+            f"if nothing was ever published there, delete what is left of the register in {config.store} and "
+            f"{sink.url}/{MARKER}, then launch without --recover: a first launch",
         )
     if newest.manifest.app != app:
-        raise RegisterError(
-            f"marker and {newest.path} of {sink.url} are of different applications", "restore one of them"
-        )
-    manager.rebuild(newest.manifest, newest.staged)
+        told = f"marker and {newest.path} of {sink.url} are of different applications"
+        raise RegisterError(told, "restore the one that belongs there")
+    return newest
+
+
+def missing_files(sink: StagedFileSink, batch: LoggedBatch) -> list[str]:
+    """Final names of the batch that are not to be seen."""
+    return [file.final for file in batch.manifest.files if sink.filesystem.status(file.final) is None]
 
 
 def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
@@ -78,6 +107,7 @@ def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSi
 
 MENDERS: dict[str | None, Callable[[JobConfig, OffsetManager, StagedFileSink], None]] = {
     "register": recover_register,
+    "register-as-published": recover_register_as_published,
     "marker": recover_marker,
 }
 

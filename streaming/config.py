@@ -87,7 +87,7 @@ SETTINGS = (
     Setting(
         "offsets.session.timeout.ms",
         "session_timeout_ms",
-        values.integer(2000, 13_000),
+        values.integer(2000, 12_000),
         10_000,
         "how long a dead run keeps the ZooKeeper lock",
     ),
@@ -162,7 +162,8 @@ def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
         try:
             fields[setting.field] = setting.parse(options[setting.option].strip())
         except ValueError as e:
-            problems.append(f"{setting.option} = {options[setting.option]}: {e}")
+            shown = "..." if "@" in options[setting.option] else options[setting.option]  # user:password@host
+            problems.append(f"{setting.option} = {shown}: {e}")
     return fields
 
 

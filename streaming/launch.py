@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +28,7 @@ from streaming.planner import Planner, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.runner import Drain, Runner, behind
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
+from streaming.shipping import check_function
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.terminal import Advance, progress_bar
 
@@ -58,6 +59,7 @@ class Launch:
 
     def run(self) -> str:
         root = check_ownership()
+        check_function(self.config.function, Path(self.config.job_file).resolve().parent)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
         owner = current_owner(self.progress.run_id)
@@ -102,14 +104,16 @@ class Launch:
         config, now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job_file)
-            if now and not planner.next(manager.state.topics).ranges:
-                self.progress.see_latest(planner.latest)
+            nothing = now and not planner.next(manager.state.topics).ranges
+            self.progress.see_latest(planner.latest)
+            if nothing:
                 return "nothing new"
             stage = stage_with(config, sink)
-            runner = Runner(manager, planner, committer, stage, self.report, now, self.drain)
+            tick = DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000
+            runner = Runner(manager, planner, committer, stage, self.report, now, self.drain, tick)
             total = behind(manager.state.topics, targets) if targets is not None else None
             with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as self.advance:
-                run_batches(sc, runner, DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000)
+                run_batches(sc, runner, tick)
             self.progress.see_latest(planner.latest)
         if runner.failure:
             raise runner.failure from runner.cause
@@ -117,8 +121,9 @@ class Launch:
 
     def report(self, batch: BatchReport) -> None:
         self.progress.add(batch)
-        self.advance(sum(r.size() for r in batch.manifest.ranges))
         log.info(batch.line())
+        with suppress(OSError):  # the terminal went away: no reason to fail a batch that is committed
+            self.advance(sum(r.size() for r in batch.manifest.ranges))
 
 
 @contextmanager

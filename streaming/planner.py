@@ -47,12 +47,20 @@ class Planner:
     def confirm(self, plan: Plan) -> None:
         """Raises DataLossError if a topic was replaced while the plan's ranges were read: their offsets say nothing.
 
-        A recreated topic that was filled past the range gives records without any error; only its id tells.
+        A recreated topic that was filled past the range gives records without any error; only its id tells.  As in
+        `next`, two looks must agree.
         """
         pinned = {r.topic: plan.topics[r.topic].id for r in plan.ranges}
+        if self._strangers(pinned):
+            self._sleep(CONFIRM_SECONDS)
+            if losses := self._strangers(pinned):
+                raise DataLossError(
+                    losses, f"nothing of the batch was published; launch {self._job} again for the remedy"
+                )
+
+    def _strangers(self, pinned: Mapping[str, str]) -> list[Loss]:
         now = self._broker.topic_ids(sorted(pinned))
-        if losses := [self._replaced(t, id_, now.get(t)) for t, id_ in pinned.items() if now.get(t) != id_]:
-            raise DataLossError(losses, f"nothing of the batch was published; launch {self._job} again for the remedy")
+        return [self._replaced(topic, id_, now.get(topic)) for topic, id_ in pinned.items() if now.get(topic) != id_]
 
     def _replaced(self, topic: str, pinned: str, now: str | None) -> Loss:
         return Loss("REPLACED" if now else "TOPIC_MISSING", topic, -1, -1, -1, -1, f"its id was {pinned}, is {now}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from offsets.errors import StreamError
+from offsets.errors import BatchError, StreamError
 from offsets.manager import OffsetManager
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 StageBatch = Callable[["RDD[OffsetRange]", StagingPlace], Sequence[TaskResult]]
+
+
+SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, may keep a tick
 
 
 class Drain:
@@ -52,10 +55,14 @@ class Runner:
         report: Callable[[BatchReport], None],
         stop_when_idle: bool,
         drain: Drain,
+        tick_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manager, self._planner, self._committer = manager, planner, committer
         self._stage, self._report, self._stop_when_idle = stage, report, stop_when_idle
-        self._drain = drain
+        self._drain, self._clock = drain, clock
+        self._silence = SILENT_SECONDS + 2 * tick_seconds
+        self._ticked = clock()
         self._guard = threading.Lock()
         self._batch: Batch | None = None  # the one batch in flight
         self._watch = Stopwatch()
@@ -66,6 +73,7 @@ class Runner:
 
     def plan(self, batch_time: datetime) -> Sequence[OffsetRange]:
         """The ranges of the next batch, or none.  Never raises: a failure ends the run."""
+        self._ticked = self._clock()
         with self._guard:
             if self._batch or self._finished.is_set():
                 return ()
@@ -125,8 +133,16 @@ class Runner:
             self._finish_if_drained()
             try:
                 check()
+                self._check_ticks()
             except Exception as e:
                 self._fail(e)
+
+    def _check_ticks(self) -> None:
+        """Spark's timer follows the wall clock: set back by an hour, it would be silent for an hour."""
+        silent = self._clock() - self._ticked
+        if self._batch is None and silent > self._silence:
+            told = f"Spark has not asked for a batch for {silent:.0f} s: was the machine's clock set back?"
+            raise BatchError(told, "launch again; nothing was in flight")
 
     def _finish_if_drained(self) -> None:
         if self._drain.requested:

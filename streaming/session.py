@@ -89,6 +89,7 @@ def configured(config: JobConfig, debug: bool) -> SparkConf:
     conf.setIfMissing("spark.master", "local[*]")
     conf.setIfMissing("spark.ui.showConsoleProgress", "false")
     conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
+    conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
     # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
     conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
     return conf

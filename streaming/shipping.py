@@ -1,10 +1,15 @@
-"""Sends the project's own code, and the module of the job's function, to the executors.  Runs on the driver."""
+"""The job's own code: checked on the driver before anything is connected to, then sent to the executors with ours."""
 
 from __future__ import annotations
 
+import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from offsets.errors import ConfigError
+from streaming.rows import load_function
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -12,17 +17,38 @@ if TYPE_CHECKING:
 PACKAGES = ("offsets", "streaming")
 
 
-def build_zip(root: Path, target: Path) -> Path:
-    """A zip of our packages' sources as they stand below `root`, at `target`."""
+def check_function(function: str | None, job_folder: Path) -> None:
+    """Imports the function as the executors will: the job file's folder is on the path, after all else.
+
+    Raises ConfigError, also for a module beside the job file that ours would hide.
+    """
+    if function is None:
+        return
+    if (hidden := beside(function, job_folder)) and hidden.stem in PACKAGES:
+        problem = f"job.function = {function}: {hidden.name} has the name of a package of ours, which hides it"
+        raise ConfigError([problem], f"rename {hidden}")
+    sys.path.append(str(job_folder))
+    load_function(function)
+
+
+def beside(function: str, job_folder: Path) -> Path | None:
+    """The module or package of `module:function`, if it lies beside the job file."""
+    top = job_folder / function.split(":")[0].split(".")[0]
+    found = (top.with_suffix(".py"), top / "__init__.py")
+    return next((path if path.stem != "__init__" else top for path in found if path.is_file()), None)
+
+
+def build_zip(root: Path, packages: Iterable[str], target: Path) -> Path:
+    """A zip of the packages' sources as they stand below `root`, at `target`."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for source in sorted(p for package in PACKAGES for p in (root / package).rglob("*.py")):
+        for source in sorted(p for package in packages for p in (root / package).rglob("*.py")):
             archive.write(source, source.relative_to(root))
     return target
 
 
 def ship(sc: SparkContext, root: Path, function: str | None, job_folder: Path, scratch: Path) -> None:
-    """Every task started from now on can import our packages, and a function module that lies beside the job file."""
-    sc.addPyFile(str(build_zip(root, scratch / "kafka-direct-streaming.zip")))
-    module = job_folder / (function or ":").split(":")[0].replace(".", "/")
-    if function and module.with_suffix(".py").is_file() and "." not in function.split(":")[0]:
-        sc.addPyFile(str(module.with_suffix(".py")))
+    """Every task started from now on can import our packages, and a function's code that lies beside the job file."""
+    sc.addPyFile(str(build_zip(root, PACKAGES, scratch / "kafka-direct-streaming.zip")))
+    own = beside(function, job_folder) if function else None
+    if own is not None:
+        sc.addPyFile(str(build_zip(job_folder, [own.name], scratch / "job.zip") if own.is_dir() else own))

@@ -1,17 +1,22 @@
-"""What `--recover offsets` makes of the offsets that a person typed: the printed remedy works, a slip stops it."""
+"""What `--recover` does: the printed remedies work, a slip of the pen stops, and nothing is taken for done unseen."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 
-from offsets.errors import ConfigError, DataLossError
+from offsets.errors import ConfigError, DataLossError, RegisterError
+from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
-from offsets.structs import TopicState
-from streaming.admission import reset_topics
+from offsets.store import MemoryStore
+from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
+from streaming.admission import mend, reset_topics
 from streaming.config import load
+from streaming.filesystems.base import FileStatus
+from streaming.sinks.notes import LoggedBatch
 
 JOB = """
 [job]
@@ -57,3 +62,66 @@ def test_a_recreated_topic_must_be_named_whole() -> None:
     snapshot = {"t": TopicSnapshot("other", {0: (0, 20), 1: (0, 20)})}
     with pytest.raises(ConfigError, match="t-1"):
         reset_topics(config, {"t": TopicState("i", {0: 5, 1: 5})}, snapshot)
+
+
+class LoggedSink:
+    """A sink with a marker and one logged batch, whose files are there or not."""
+
+    url = "file:///o"
+
+    def __init__(self, staged: bool, visible: bool) -> None:
+        manifest = Manifest(
+            app="a" * 32,
+            generation=0,
+            epoch=1,
+            seq=3,
+            ranges=(OffsetRange("t", 0, 5, 9),),
+            topics={"t": TopicState("i", {0: 9})},
+            files=(StagedFile("_staging/1/3/u", "t+p0.json", 10, 1, 4),),
+            records=4,
+            time_ms=1,
+        )
+        ref = ManifestRef("_staging/1/3/manifest.json", "0" * 64, 1) if staged else None
+        self._batch, self._visible = LoggedBatch("_batches/0/3.json", manifest, ref), visible
+        self.filesystem = self
+
+    def marker(self) -> str:
+        return "a" * 32
+
+    def newest_batch(self) -> LoggedBatch:
+        return self._batch
+
+    def status(self, path: str) -> FileStatus | None:
+        return FileStatus(path, 10, False) if self._visible else None
+
+
+def rebuilt(recover: str, staged: bool, visible: bool) -> State | None:
+    manager = OffsetManager(MemoryStore(), current_owner("run"))
+    sink: Any = LoggedSink(staged, visible)
+    mend(recover, load("j.cfg", JOB), manager, sink)
+    return manager.read()
+
+
+def test_a_lost_register_is_pending_while_the_staging_is_there() -> None:
+    """The batch starts where it started; the next driver finishes it."""
+    state = rebuilt("register", staged=True, visible=False)
+    assert state
+    assert state.pending
+    assert (state.seq, state.topics["t"].offsets) == (3, {0: 5})
+
+
+def test_a_lost_register_is_committed_once_its_files_are_seen() -> None:
+    """Staging is collected only after the commit, and the files are where readers look."""
+    state = rebuilt("register", staged=False, visible=True)
+    assert state
+    assert (state.pending, state.seq, state.topics["t"].offsets) == (None, 4, {0: 9})
+
+
+def test_a_batch_that_is_nowhere_is_not_taken_for_committed() -> None:
+    """Staging wiped and register lost: going on would lose the batch, unless a person says that it was moved away."""
+    with pytest.raises(RegisterError, match=r"t\+p0\.json") as caught:
+        rebuilt("register", staged=False, visible=False)
+    assert "--recover register-as-published" in caught.value.remedy
+    state = rebuilt("register-as-published", staged=False, visible=False)
+    assert state
+    assert state.topics["t"].offsets == {0: 9}

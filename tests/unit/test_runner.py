@@ -182,6 +182,15 @@ def test_an_error_of_spark_itself_ends_the_wait() -> None:
     assert "job generator died" in str(run.runner.failure)
 
 
+def test_a_silent_spark_ends_the_wait() -> None:
+    """A wall clock set back stops Spark's ticks: the run ends instead of holding the lock for hours."""
+    run = Run(stop_when_idle=False)
+    now = iter(range(0, 100_000, 50))
+    run.runner._clock = lambda: float(next(now))
+    run.runner.wait(lambda: None, 0.001)
+    assert "clock set back" in str(run.runner.failure)
+
+
 def test_idle_goes_on_without_available_now() -> None:
     """A continuous run stays when there is nothing to read."""
     run = Run(end=0, stop_when_idle=False)

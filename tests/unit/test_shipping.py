@@ -1,0 +1,73 @@
+"""The job's function is found on the driver first, and its code goes to the executors."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offsets.errors import ConfigError
+from streaming.shipping import beside, check_function, ship
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+class Context:
+    def __init__(self) -> None:
+        self.files: list[str] = []
+
+    def addPyFile(self, path: str) -> None:
+        self.files.append(path)
+
+
+def shipped(function: str | None, folder: Path, scratch: Path) -> list[str]:
+    context: Any = Context()
+    ship(context, Path(__file__).parents[2], function, folder, scratch)
+    return list(context.files)
+
+
+def test_a_wrong_function_is_a_problem_of_the_configuration(tmp_path: Path) -> None:
+    """Module or name that is not there: exit 2 before anything is connected to."""
+    (tmp_path / "shipping_one.py").write_text("def row(record): return record\n")
+    check_function("shipping_one:row", tmp_path)
+    for wrong in ("shipping_one:rwo", "shipping_none:row"):
+        with pytest.raises(ConfigError, match=wrong):
+            check_function(wrong, tmp_path)
+
+
+def test_a_module_with_our_name_is_refused(tmp_path: Path) -> None:
+    """It could never be imported: ours is there already."""
+    (tmp_path / "offsets.py").write_text("def row(record): return record\n")
+    with pytest.raises(ConfigError, match="hides it"):
+        check_function("offsets:row", tmp_path)
+
+
+def test_no_function_needs_no_code(tmp_path: Path) -> None:
+    """Without a function only our own packages are sent, all of them."""
+    check_function(None, tmp_path)
+    (ours,) = shipped(None, tmp_path, tmp_path)
+    with zipfile.ZipFile(ours) as archive:
+        assert {"offsets/manager.py", "streaming/task.py", "streaming/sinks/file.py"} <= set(archive.namelist())
+
+
+def test_module_and_package_beside_the_job_file_are_sent(tmp_path: Path) -> None:
+    """A module goes as it is, a package as a zip of its sources."""
+    (tmp_path / "single.py").write_text("")
+    (tmp_path / "many" / "deep").mkdir(parents=True)
+    (tmp_path / "many" / "__init__.py").write_text("")
+    (tmp_path / "many" / "deep" / "etl.py").write_text("")
+    assert shipped("single:f", tmp_path, tmp_path)[1] == str(tmp_path / "single.py")
+    with zipfile.ZipFile(shipped("many.deep.etl:f", tmp_path, tmp_path)[1]) as archive:
+        assert "many/deep/etl.py" in archive.namelist()
+
+
+def test_an_installed_module_is_not_sent(tmp_path: Path) -> None:
+    """What lies elsewhere is the executors' own to have."""
+    assert beside("streaming.jobs.transactions:parse", tmp_path) is None
+    assert len(shipped("streaming.jobs.transactions:parse", tmp_path, tmp_path)) == 1
