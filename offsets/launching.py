@@ -79,8 +79,8 @@ _EXPLAINED = {
     "register lost": (
         "{sink} belongs to application {marker}, but {store} holds no register",
         "if the store is the wrong one, correct [offsets] store in {job}; if another job writes to this sink, give "
-        "this one a [sink] path of its own; only if the register is really gone, and no run of the job is alive, rebuild it "
-        "from the batch log: run_stream.py {job} --recover register",
+        "this one a [sink] path of its own; only if the register is really gone, and no run of the job is alive, "
+        "rebuild it from the batch log: run_stream.py {job} --recover register",
     ),
     "marker lost": (
         "{store} holds the register of application {app}, but {sink} carries no marker",
