@@ -88,7 +88,15 @@ def goes_on(job: Job, line: str, until: Callable[[], bool]) -> Process:
     return ended
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "recreated and refilled",
+        "expired",
+        pytest.param("recreated", marks=pytest.mark.full),
+        pytest.param("beyond the end", marks=pytest.mark.full),
+    ],
+)
 def test_loss(committed: Job, topics: Topics, kind: str) -> None:
     """The stop names what is lost; the printed command lands what is readable, once."""
     topic = committed.settings["source.subscribe"]
