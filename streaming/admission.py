@@ -37,7 +37,7 @@ def admit(
     topics; then nothing was written.  A batch that is pending must be finished whatever Kafka still has: no check.
     """
     state = manager.read()
-    decision = first_launch(state, sink.marker(), config.job_file, config.store, config.sink_path)
+    decision = first_launch(state, sink.marker(), config.job, config.store, config.sink_path)
     if state is not None and state.pending is None:
         check(state.topics)
     if decision is Decision.CREATE:
@@ -65,7 +65,7 @@ def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFile
             f"batch {newest.manifest.seq} of {sink.url} is neither in staging nor published: {len(unseen)} of "
             f"{len(newest.manifest.files)} files are not there, first {unseen[0]}",
             "if consumers have moved them away, it is published: run_stream.py "
-            f"{config.job_file} --recover register-as-published; if not, restore staging or the files first",
+            f"{config.job} --recover register-as-published; if not, restore staging or the files first",
         )
     manager.rebuild(newest.manifest, newest.staged)
 

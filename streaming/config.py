@@ -9,6 +9,7 @@ import configparser
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,11 @@ class JobConfig:
     sink_format: str
     kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
     spark: Mapping[str, str] = field(repr=False)
+
+    @property
+    def job(self) -> str:
+        """The job file as a shell takes it, for the commands that remedies print."""
+        return shlex.quote(self.job_file)
 
 
 REQUIRED = object()

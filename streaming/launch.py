@@ -65,7 +65,7 @@ class Launch:
         owner = current_owner(self.progress.run_id)
         url, session = self.config.store, self.config.session_timeout_ms / 1000
         with closing(open_store(url, session, CONNECT_SECONDS)) as store, held(store, owner):
-            return self.with_lock(root, OffsetManager(store, owner, job=self.config.job_file))
+            return self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
         sink = open_sink(self.config.sink_path, self.config.sink_format)
@@ -91,7 +91,7 @@ class Launch:
         """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
         if self.options.recover == "offsets":
             return lambda topics: None
-        return Planner(broker, self.config.subscribe, None, job=self.config.job_file).next
+        return Planner(broker, self.config.subscribe, None, job=self.config.job).next
 
     def batches(
         self,
@@ -103,7 +103,7 @@ class Launch:
     ) -> str:
         config, now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
-            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job_file)
+            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job)
             nothing = now and not planner.next(manager.state.topics).ranges
             self.progress.see_latest(planner.latest)
             if nothing:

@@ -110,3 +110,9 @@ def test_every_setting_says_what_it_means() -> None:
     """The table of settings is the documentation: no empty meaning, no option twice."""
     assert all(setting.meaning for setting in SETTINGS)
     assert len({setting.option for setting in SETTINGS}) == len(SETTINGS)
+
+
+def test_printed_commands_survive_a_blank() -> None:
+    """A job file in a folder with a blank is quoted as a shell wants it."""
+    assert load("my jobs/a.cfg", GOOD).job == "'my jobs/a.cfg'"
+    assert load("a.cfg", GOOD).job == "a.cfg"
