@@ -23,7 +23,7 @@ from streaming.admission import admit, mend, reset_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
-from streaming.ownership import check_ownership
+from streaming.ownership import OURS, check_ownership
 from streaming.planner import Planner, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.runner import Drain, Runner, behind
@@ -59,6 +59,7 @@ class Launch:
 
     def run(self) -> str:
         root = check_ownership()
+        log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         check_function(self.config.function, Path(self.config.job_file).resolve().parent)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
