@@ -59,7 +59,6 @@ class Launch:
 
     def run(self) -> str:
         root = check_ownership()
-        log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         check_function(self.config.function, Path(self.config.job_file).resolve().parent)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
@@ -76,6 +75,7 @@ class Launch:
             state = manager.read()
             snapshot = first_snapshot(broker, self.config.subscribe, known=state.topics if state else ())
             admit(self.config, manager, sink, snapshot, self.check_for(broker))
+        log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         committer = Committer(manager, sink)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))

@@ -19,7 +19,7 @@ def test_ours_are_found_where_they_lie() -> None:
 def test_another_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package of the same name without our mark stops the run with its place and the remedy."""
     monkeypatch.delattr(offsets, "DISTRIBUTION")
-    with pytest.raises(ConfigError, match="offsets from .*offsets") as caught:
+    with pytest.raises(ConfigError, match=r"offsets from .*offsets") as caught:
         check_ownership()
     assert "reinstall" in caught.value.remedy
 
