@@ -1,0 +1,157 @@
+"""A crash at every failpoint that a run passes, then one clean launch: each record is published exactly once.
+
+The product's own admission, committer, manager, file store and file sink, on a local disk, without Spark and Kafka.  A
+crash is an exception that nothing catches; SIGKILL on the real thing is the business of tests/crash.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offsets import failpoints
+from offsets.codec import decode_manifest
+from offsets.file_store import FileStore
+from offsets.manager import OffsetManager, current_owner
+from offsets.planning import TopicSnapshot, plan
+from offsets.structs import OffsetRange, State
+from streaming.admission import admit
+from streaming.committer import Batch, Committer, Stopwatch, TaskResult
+from streaming.config import JobConfig, load
+from streaming.formats import FORMATS
+from streaming.rows import Rows
+from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.sinks.names import StagingPlace
+
+PARTITIONS, RECORDS, BATCH = 2, 6, 4
+SNAPSHOT = {"t": TopicSnapshot("id", {p: (0, RECORDS) for p in range(PARTITIONS)})}
+IDS = {f"{p}-{o}" for p in range(PARTITIONS) for o in range(RECORDS)}
+JOB = """
+[job]
+name = crash
+[source]
+subscribe = t
+startingOffsets = earliest
+[kafka]
+bootstrap.servers = localhost:1
+[offsets]
+store = file://{folder}/offsets
+[sink]
+path = file://{folder}/lake
+"""
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class World:
+    """What survives a crash: two folders."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.lake = folder / "lake"
+        self.config: JobConfig = load("crash.cfg", JOB.format(folder=folder), environ={})
+
+    def launch(self) -> State:
+        """One driver, from admission to the end of the topic."""
+        sink = open_sink(self.config.sink_path, "json")
+        manager = OffsetManager(FileStore(self.config.store), current_owner("run"))
+        admit(self.config, manager, sink, SNAPSHOT, lambda topics: None)
+        committer = Committer(manager, sink)
+        committer.redo()
+        committer.collect_garbage()
+        sink.refuse_logged(manager.state.generation, manager.state.seq)
+        while (planned := plan(manager.state.topics, SNAPSHOT, BATCH)).ranges:
+            state = manager.state
+            place = StagingPlace(state.generation, state.epoch, state.seq)
+            results = [stage(sink, place, range_) for range_ in planned.ranges]
+            committer.commit(Batch(planned, place, 1), results, Stopwatch())
+        return manager.state
+
+    def launch_until(self, hit: int) -> list[str]:
+        """A launch that crashes at the `hit`-th failpoint (from 0; never if it is beyond).  The names passed."""
+        passed: list[str] = []
+
+        def crash(name: str) -> None:
+            passed.append(name)
+            if len(passed) > hit:
+                raise Crash(name)
+
+        failpoints.arm(crash)
+        try:
+            self.launch()
+        except Crash:
+            pass
+        finally:
+            failpoints.arm(None)
+        return passed
+
+    def published(self) -> Counter[str]:
+        """How often each record stands in a file that a plain listing shows."""
+        files = [f for f in self.lake.rglob("*.json") if not f.relative_to(self.lake).parts[0].startswith("_")]
+        return Counter(json.loads(line)["id"] for f in files for line in f.read_bytes().splitlines())
+
+    def logged(self) -> list[tuple[int, tuple[OffsetRange, ...]]]:
+        entries = sorted((self.lake / "_batches").rglob("*.json"))
+        manifests = [decode_manifest(e.read_bytes()) for e in entries]
+        return [(m.seq, m.ranges) for m in manifests]
+
+
+def stage(sink: StagedFileSink, place: StagingPlace, range_: OffsetRange) -> TaskResult:
+    """What a task does with its range: every other record goes to another folder."""
+    groups: dict[str, Rows] = {}
+    for offset in range(range_.from_offset, range_.until_offset):
+        rows = groups.setdefault("odd" if offset % 2 else "even", Rows())
+        rows.rows.append(FORMATS["json"].item({"id": f"{range_.partition}-{offset}"}))
+        rows.count += 1
+    return TaskResult(range_, tuple(sink.stage(place, range_, [groups])), range_.size(), 0, 0)
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[World]:
+    """Fresh worlds without end."""
+    return (World(tmp_path / str(n)) for n in itertools.count())
+
+
+def check(world: World, story: str) -> None:
+    """A clean launch ends with every record once, a gap-free batch log, nothing pending and nothing left in staging."""
+    state = world.launch()
+    assert world.published() == Counter(IDS), story
+    assert (state.pending, state.topics["t"].offsets) == (None, dict.fromkeys(range(PARTITIONS), RECORDS)), story
+    log = world.logged()
+    assert [seq for seq, _ in log] == list(range(state.seq)), story
+    for p in range(PARTITIONS):
+        spans = [(r.from_offset, r.until_offset) for _, ranges in log for r in ranges if r.partition == p]
+        assert [a for a, _ in spans] == [0, *(b for _, b in spans[:-1])], story
+    staging = world.lake / "_staging"
+    assert not [f for f in staging.rglob("*") if f.is_file() and f.parent != staging], story
+
+
+def test_a_crash_at_every_failpoint(worlds: Iterator[World]) -> None:
+    """One crash anywhere, also while a first launch is half made."""
+    names = next(worlds).launch_until(10**6)
+    assert len(names) > 100
+    for hit, name in enumerate(names):
+        world = next(worlds)
+        assert world.launch_until(hit) == names[: hit + 1]
+        check(world, f"crash at {name}, hit {hit}")
+
+
+def test_crashes_on_crashes(worlds: Iterator[World]) -> None:
+    """Launches that crash one after the other at random places, in redo as well."""
+    seed = random.randrange(10**6)
+    choose = random.Random(seed)
+    seen: set[str] = set()
+    for story in range(40):
+        world = next(worlds)
+        for _ in range(4):
+            seen.update(world.launch_until(choose.randrange(120)))
+        check(world, f"seed {seed}, story {story}")
+    assert "redo.manifest" in seen
