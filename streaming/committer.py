@@ -47,6 +47,13 @@ class Stopwatch:
     clock: Callable[[], float] = time.monotonic
     durations: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def seconds(self) -> float:
+        """Since it was made."""
+        return self.clock() - self._began
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         began = self.clock()

@@ -79,6 +79,13 @@ def ends(snapshot: Snapshot) -> dict[TopicPartition, int]:
     return {TopicPartition(t, p): end for t, s in snapshot.items() for p, (_, end) in s.partitions.items()}
 
 
+def behind(topics: Mapping[str, TopicState], latest: Mapping[TopicPartition, int]) -> int:
+    """Records (at most) between the committed offsets and the ends last seen."""
+    return sum(
+        max(0, end - topics[tp.topic].offsets.get(tp.partition, 0)) for tp, end in latest.items() if tp.topic in topics
+    )
+
+
 def first_snapshot(broker: Broker, topics: Sequence[str], known: Collection[str]) -> Snapshot:
     """The topics as they are at the start.
 

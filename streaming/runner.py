@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from offsets.errors import BatchError, StreamError
 from offsets.manager import OffsetManager
-from offsets.structs import OffsetRange, TopicPartition, TopicState
+from offsets.structs import OffsetRange
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.direct import millis
-from streaming.planner import Planner
+from streaming.planner import Planner, behind
 from streaming.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import from_spark
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-StageBatch = Callable[["RDD[OffsetRange]", StagingPlace], Sequence[TaskResult]]
-
-
 SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, may keep a tick
+
+StageBatch = Callable[["RDD[OffsetRange]", StagingPlace], Sequence[TaskResult]]
 
 
 class Drain:
@@ -65,8 +64,7 @@ class Runner:
         self._ticked = clock()
         self._guard = threading.Lock()
         self._batch: Batch | None = None  # the one batch in flight
-        self._watch = Stopwatch()
-        self._began = 0.0
+        self._watch = Stopwatch(clock)
         self._finished = threading.Event()
         self.failure: StreamError | None = None
         self.cause: BaseException | None = None
@@ -87,7 +85,7 @@ class Runner:
                 return ()
 
     def _plan(self, time_ms: int) -> Sequence[OffsetRange]:
-        self._watch, self._began = Stopwatch(), time.monotonic()
+        self._watch = Stopwatch(self._clock)
         state = self._manager.state
         with self._watch.step("plan"):
             plan = self._planner.next(state.topics)
@@ -116,8 +114,7 @@ class Runner:
             self._planner.confirm(batch.plan)
         manifest = self._committer.commit(batch, results, self._watch)
         lag = behind(manifest.topics, self._planner.latest)
-        seconds = time.monotonic() - self._began
-        self._report(BatchReport(manifest, results, self._watch.durations, seconds, lag))
+        self._report(BatchReport(manifest, results, self._watch.durations, self._watch.seconds(), lag))
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
@@ -129,6 +126,7 @@ class Runner:
 
         `check` raises if Spark itself reported an error, for which no batch would ever come back.
         """
+        self._ticked = self._clock()  # what Spark took to start, in a cluster's queue perhaps, was no silence
         while not self._finished.wait(poll_seconds):
             self._finish_if_drained()
             try:
@@ -149,10 +147,3 @@ class Runner:
             with self._guard:
                 if self._batch is None:
                     self._finished.set()
-
-
-def behind(topics: Mapping[str, TopicState], latest: Mapping[TopicPartition, int]) -> int:
-    """Records (at most) between the committed offsets and the ends last seen."""
-    return sum(
-        max(0, end - topics[tp.topic].offsets.get(tp.partition, 0)) for tp, end in latest.items() if tp.topic in topics
-    )

@@ -191,6 +191,14 @@ def test_a_silent_spark_ends_the_wait() -> None:
     assert "clock set back" in str(run.runner.failure)
 
 
+def test_a_slow_start_of_spark_is_no_silence() -> None:
+    """An hour in a cluster's queue before the first tick does not end the run."""
+    run = Run(stop_when_idle=False)
+    run.runner._ticked -= 3600
+    run.runner.wait(lambda: run.drain.request(), 0.001)
+    assert run.runner.failure is None
+
+
 def test_idle_goes_on_without_available_now() -> None:
     """A continuous run stays when there is nothing to read."""
     run = Run(end=0, stop_when_idle=False)
