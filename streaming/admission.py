@@ -49,8 +49,8 @@ def admit(
 
 def mend(recover: str | None, config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
     """Does what a person asked for by `--recover register` or `--recover marker`; nothing otherwise."""
-    if recover in MENDERS:
-        MENDERS[recover](config, manager, sink)
+    if mender := MENDERS.get(recover or ""):
+        mender(config, manager, sink)
 
 
 def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
@@ -105,11 +105,12 @@ def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSi
     sink.write_marker(state.app)
 
 
-MENDERS: dict[str | None, Callable[[JobConfig, OffsetManager, StagedFileSink], None]] = {
+MENDERS: Mapping[str, Callable[[JobConfig, OffsetManager, StagedFileSink], None]] = {
     "register": recover_register,
     "register-as-published": recover_register_as_published,
     "marker": recover_marker,
 }
+RECOVERIES = (*MENDERS, "offsets")  # that one once the register is taken: see `reset_topics`
 
 
 def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from offsets.errors import ConfigError, StreamError
 from streaming import config as settings
+from streaming.admission import RECOVERIES
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.runner import Drain
@@ -32,7 +33,7 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument("--available-now", action="store_true", help="stop at the end offsets seen at the start")
     parser.add_argument(
         "--recover",
-        choices=("register", "register-as-published", "marker", "offsets"),
+        choices=RECOVERIES,
         help="mend, as an exit 3 has told: rebuild a lost register from the batch log, write a lost marker anew,\n"
         "or start a new generation at source.startingOffsets",
     )
