@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from offsets.errors import AlreadyRunningError, FencedError, StateDamagedError
+from offsets.errors import AlreadyRunningError, FencedError
 from offsets.structs import Owner
 
 MAX_STATE_BYTES = 512 * 1024  # half of ZooKeeper's jute.maxbuffer: past that the server just drops the connection
@@ -111,6 +111,3 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
-
-
-__all__ = ["MAX_STATE_BYTES", "MemoryStore", "OffsetStore", "StateDamagedError", "Versioned", "check_size"]

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from offsets.errors import StreamError, UnavailableError
 from offsets.planning import TopicSnapshot
-from streaming.client import consumer_config, open_admin, refused_properties
+from streaming.client import open_admin
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.1
@@ -176,6 +176,3 @@ class Broker:
         if self._admin is None:
             raise RuntimeError("the broker connection is closed")
         return self._admin
-
-
-__all__ = ["Broker", "TopicSnapshot", "consumer_config", "refused_properties"]

@@ -12,12 +12,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from offsets.errors import ConfigError
 from offsets.stores import check_store_url
 from streaming import setting_values as values
-from streaming.broker import refused_properties
+from streaming.client import refused_properties
 from streaming.filesystems import check_url
 from streaming.formats import FORMATS
 
@@ -52,6 +53,11 @@ class JobConfig:
     def job(self) -> str:
         """The job file as a shell takes it, for the commands that remedies print."""
         return shlex.quote(self.job_file)
+
+    @property
+    def folder(self) -> Path:
+        """The job file's folder: its function's code may lie there."""
+        return Path(self.job_file).resolve().parent
 
 
 REQUIRED = object()
