@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from offsets.errors import AlreadyRunningError, StreamError
@@ -24,9 +25,9 @@ from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
 from streaming.ownership import OURS, check_ownership
-from streaming.planner import Planner, ends, first_snapshot
+from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
-from streaming.runner import Drain, Runner, behind
+from streaming.runner import Drain, Runner
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
 from streaming.shipping import check_function
 from streaming.sinks.file import StagedFileSink, open_sink
@@ -43,11 +44,11 @@ class Options:
     """What the command line adds to the job file."""
 
     available_now: bool = False
-    recover: str | None = None  # register, marker or offsets: see streaming.admission
+    recover: str | None = None  # one of streaming.admission.RECOVERIES
     debug: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Launch:
     """The parts of one run, put together.  `run` returns why it ended; errors are StreamErrors."""
 
@@ -55,11 +56,10 @@ class Launch:
     options: Options
     progress: RunProgress
     drain: Drain
-    advance: Advance = field(default=lambda records: None, init=False)
 
     def run(self) -> str:
         root = check_ownership()
-        check_function(self.config.function, Path(self.config.job_file).resolve().parent)
+        check_function(self.config.function, self.config.folder)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
         owner = current_owner(self.progress.run_id)
@@ -102,43 +102,41 @@ class Launch:
         committer: Committer,
         targets: Mapping[TopicPartition, int] | None,
     ) -> str:
-        config, now = self.config, self.options.available_now
+        config, available_now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job)
-            nothing = now and not planner.next(manager.state.topics).ranges
+            nothing_new = available_now and not planner.next(manager.state.topics).ranges
             self.progress.see_latest(planner.latest)
-            if nothing:
+            if nothing_new:
                 return "nothing new"
             stage = stage_with(config, sink)
-            tick = DRAIN_TICK_SECONDS if now else config.batch_interval_ms / 1000
-            runner = Runner(manager, planner, committer, stage, self.report, now, self.drain, tick)
+            tick = DRAIN_TICK_SECONDS if available_now else config.batch_interval_ms / 1000
             total = behind(manager.state.topics, targets) if targets is not None else None
-            with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as self.advance:
+            with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as advance:
+                report = partial(self.report, advance)
+                runner = Runner(manager, planner, committer, stage, report, available_now, self.drain, tick)
                 run_batches(sc, runner, tick)
             self.progress.see_latest(planner.latest)
         if runner.failure:
             raise runner.failure from runner.cause
         return "drained on a signal" if self.drain.requested else "reached the end offsets seen at the start"
 
-    def report(self, batch: BatchReport) -> None:
+    def report(self, advance: Advance, batch: BatchReport) -> None:
         self.progress.add(batch)
         log.info(batch.line())
         with suppress(OSError):  # the terminal went away: no reason to fail a batch that is committed
-            self.advance(sum(r.size() for r in batch.manifest.ranges))
+            advance(sum(r.size() for r in batch.manifest.ranges))
 
 
 @contextmanager
 def held(store: OffsetStore, owner: Owner) -> Iterator[None]:
     """Holds the store's lock.  Waits as long as a dead holder keeps it; then says who holds it and its last commit."""
-    try:
-        lock = store.lock(owner, store.dead_holder_seconds)
-        lock.__enter__()
-    except AlreadyRunningError as e:
-        raise AlreadyRunningError(e.holder, last_commit(store), e.waited) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(owner, store.dead_holder_seconds))
+        except AlreadyRunningError as e:
+            raise AlreadyRunningError(e.holder, last_commit(store), e.waited) from None
         yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def last_commit(store: OffsetStore) -> str:

@@ -11,9 +11,8 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,20 +52,12 @@ def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
 @contextmanager
 def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[SparkContext]:
     """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
-    from pyspark import SparkContext
-    from pyspark.java_gateway import launch_gateway
-
     quiet = not debug and "spark.log.level" not in config.spark
     conf = configured(config, debug)
     if conf.get("spark.master", "").startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
-        # Left to itself, pyspark puts the whole configuration into the argument list of the JVM that it starts.
-        gateway = partial(launch_gateway, without_secrets(conf))
-        sc = started(
-            lambda: SparkContext(conf=conf, gateway=SparkContext._gateway or gateway()),
-            conf.get("spark.master", "") or "",
-        )
+        sc = started(conf)
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, drain.request)
         if not under_spark_submit():  # there the watch has begun with the process
@@ -74,7 +65,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         if quiet:
             hush(sc)
         try:
-            ship(sc, root, config.function, Path(config.job_file).resolve().parent, Path(scratch))
+            ship(sc, root, config.function, config.folder, Path(scratch))
             yield sc
         finally:
             with bounded(STOP_SECONDS):
@@ -109,13 +100,17 @@ def hush(sc: SparkContext) -> None:
         log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
 
 
-def started(start: Callable[[], SparkContext], master: str) -> SparkContext:
-    """The context that `start` makes.  Raises BatchError: Spark refuses a wrong setting with a page of Java."""
+def started(conf: SparkConf) -> SparkContext:
+    """A running SparkContext.  Raises BatchError: Spark refuses a wrong setting with a page of Java."""
+    from pyspark import SparkContext
+    from pyspark.java_gateway import launch_gateway
+
     try:
-        return start()
+        # Left to itself, pyspark puts the whole configuration into the argument list of the JVM that it starts.
+        return SparkContext(conf=conf, gateway=SparkContext._gateway or launch_gateway(without_secrets(conf)))
     except Exception as e:
         raise BatchError(
-            f"Spark did not start (spark.master = {master}): {summary(str(e))}",
+            f"Spark did not start (spark.master = {conf.get('spark.master')}): {summary(str(e))}",
             "correct the [spark] section, or see that its cluster runs; --debug shows the whole trace",
         ) from e
 

@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streaming.watch import under_spark_submit
+
 Advance = Callable[[int], None]
 STDOUT, STDERR = 1, 2
 
 
 def shows(descriptor: int) -> bool:
     """Whether a terminal is behind this descriptor, or under spark-submit, which pipes ours, behind the JVM's."""
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not under_spark_submit():
         return os.isatty(descriptor)
     try:
         return os.readlink(f"/proc/{os.getppid()}/fd/{descriptor}").startswith(("/dev/pts/", "/dev/tty"))
@@ -54,7 +56,7 @@ def _logs_above(console: Console) -> Iterator[None]:
     """Log lines that would end up on the same terminal go above the bar instead of through it."""
     root = logging.getLogger()
     kept = list(root.handlers)
-    if shows(STDOUT if "PYSPARK_GATEWAY_PORT" in os.environ else STDERR):
+    if shows(STDOUT if under_spark_submit() else STDERR):
         root.handlers = [RichHandler(console=console, show_path=False, markup=False)]
     try:
         yield

@@ -1,0 +1,136 @@
+"""One launch put together: the product's own parts on a local disk; Kafka and Spark are fakes of a few lines."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offsets.errors import AlreadyRunningError, UnavailableError
+from offsets.manager import OffsetManager, current_owner
+from offsets.planning import TopicSnapshot
+from offsets.store import MemoryStore
+from offsets.structs import OffsetRange
+from streaming import launch
+from streaming.committer import TaskResult
+from streaming.config import load
+from streaming.formats import FORMATS
+from streaming.launch import Launch, Options, held
+from streaming.progress import RunProgress
+from streaming.rows import Rows
+from streaming.runner import Drain, Runner
+from streaming.sinks.file import StagedFileSink
+
+JOB = """
+[job]
+name = orders
+[source]
+subscribe = t
+startingOffsets = earliest
+maxOffsetsPerTrigger = 4
+[kafka]
+bootstrap.servers = localhost:1
+[offsets]
+store = file://{folder}/offsets
+[sink]
+path = file://{folder}/lake
+format = text
+"""
+
+
+class World:
+    """A topic of ten records, and tasks that write one line a record unless `error` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = load("orders.cfg", JOB.format(folder=folder), environ={})
+        self.error: Exception | None = None
+        self.lake = folder / "lake"
+
+    def close(self) -> None: ...
+
+    def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
+        return {"t": TopicSnapshot("id", {0: (0, 10)})}
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        return {"t": "id"}
+
+    def stage_with(self, config: Any, sink: StagedFileSink) -> Any:
+        def stage(ranges: Sequence[OffsetRange], place: Any) -> list[TaskResult]:
+            if self.error:
+                raise self.error
+            return [TaskResult(r, tuple(sink.stage(place, r, [lines(r)])), r.size(), 0, 0) for r in ranges]
+
+        return stage
+
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Why the launch ended, and its summary."""
+        progress = RunProgress("orders", "run", "sink")
+        reason = Launch(self.config, Options(available_now=True), progress, Drain()).run()
+        return reason, progress.summary(0, reason)
+
+    def published(self) -> list[str]:
+        files = [f for f in self.lake.rglob("*.txt") if not f.relative_to(self.lake).parts[0].startswith("_")]
+        return sorted(line for f in files for line in f.read_text().split())
+
+
+def lines(range_: OffsetRange) -> dict[str, Rows]:
+    made = [FORMATS["text"].item(str(o)) for o in range(range_.from_offset, range_.until_offset)]
+    return {"": Rows(made, len(made))}
+
+
+def tick_until_finished(sc: Any, runner: Runner, seconds: float) -> None:
+    """What Spark does."""
+    time = datetime(2026, 11, 21, 12, 0, 0)
+    while not runner._finished.is_set():
+        time += timedelta(seconds=seconds)
+        if ranges := runner.plan(time):
+            runner.run_batch(time, ranges)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(tmp_path)
+    monkeypatch.setattr(launch, "Broker", lambda *_: made)
+    monkeypatch.setattr(launch, "stage_with", made.stage_with)
+    monkeypatch.setattr(launch, "spark", contextmanager(lambda *_: iter([None])))
+    monkeypatch.setattr(launch, "run_batches", tick_until_finished)
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield made
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_a_first_launch_reads_to_the_end_and_the_next_finds_nothing(world: World) -> None:
+    """Batches of the size that was asked for, each record once; then no Spark is started."""
+    reason, summary = world.run()
+    assert reason == "reached the end offsets seen at the start"
+    assert (summary["batches"], summary["numInputRows"]) == (3, 10)
+    assert world.run()[0] == "nothing new"
+    assert world.published() == sorted(map(str, range(10)))
+
+
+def test_the_failure_of_a_batch_is_the_launchs(world: World) -> None:
+    """With its own exit status; the lock is free, and the next launch reads what this one did not."""
+    world.error = UnavailableError("gone")
+    with pytest.raises(UnavailableError, match="gone"):
+        world.run()
+    world.error = None
+    assert world.run()[1]["numInputRows"] == 10
+
+
+def test_who_waits_in_vain_is_told_the_last_commit() -> None:
+    """The refusal names the holder and says when the register was last committed; the lock is free after the block."""
+    store = MemoryStore()
+    manager = OffsetManager(store, current_owner("other"))
+    manager.read()
+    manager.create("a" * 32, {})
+    with held(store, current_owner("first")):
+        with pytest.raises(AlreadyRunningError, match="last commit never") as caught, held(store, current_owner("2nd")):
+            pytest.fail("two hold the lock")
+        assert caught.value.holder == store.holder()
+    assert store.holder() is None
