@@ -1,7 +1,7 @@
 """Whether a launch may go on: register and sink must belong together.  Then it takes the register over.
 
 A first launch is told from a lost register by the sink's marker; what does not match stops with exit 3, and is mended
-only by a `--recover` that a person types.
+only by a `--recover` that a person types (streaming.recovery).
 """
 
 from __future__ import annotations
@@ -9,19 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 
-from offsets.errors import ConfigError, RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
-from offsets.planning import TopicSnapshot
-from offsets.starting import EARLIEST, starting_topics
+from offsets.starting import starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
+from streaming.planner import Snapshot
 from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import MARKER
-from streaming.sinks.notes import LoggedBatch
-
-Snapshot = Mapping[str, TopicSnapshot]
-Topics = Mapping[str, TopicState]
 
 
 def admit(
@@ -29,7 +23,7 @@ def admit(
     manager: OffsetManager,
     sink: StagedFileSink,
     snapshot: Snapshot,
-    check: Callable[[Topics], object],
+    check: Callable[[Mapping[str, TopicState]], object],
 ) -> None:
     """Creates what a first launch needs, then takes the register (protocol step `take`).
 
@@ -45,95 +39,3 @@ def admit(
     if decision is not Decision.TAKE:
         sink.write_marker(manager.state.app)
     manager.take()
-
-
-def mend(recover: str | None, config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """Does what a person asked for by `--recover register` or `--recover marker`; nothing otherwise."""
-    if mender := MENDERS.get(recover or ""):
-        mender(config, manager, sink)
-
-
-def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """Rebuilds a lost or damaged register from the sink's marker and the newest entry of its batch log.
-
-    Without that batch's staging it counts as committed, which must show: RegisterError if a file of it is not there.
-    """
-    newest = newest_batch(config, sink)
-    unseen = () if newest.staged else missing_files(sink, newest)
-    if unseen:
-        raise RegisterError(
-            f"batch {newest.manifest.seq} of {sink.url} is neither in staging nor published: {len(unseen)} of "
-            f"{len(newest.manifest.files)} files are not there, first {unseen[0]}",
-            "if consumers have moved them away, it is published: run_stream.py "
-            f"{config.job} --recover register-as-published; if not, restore staging or the files first",
-        )
-    manager.rebuild(newest.manifest, newest.staged)
-
-
-def recover_register_as_published(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """The same, when a person vouches that every file of the newest batch was published."""
-    newest = newest_batch(config, sink)
-    manager.rebuild(newest.manifest, newest.staged)
-
-
-def newest_batch(config: JobConfig, sink: StagedFileSink) -> LoggedBatch:
-    """What a register can be rebuilt from.  RegisterError if there is nothing, or nothing that belongs together."""
-    app, newest = sink.marker(), sink.newest_batch()
-    if app is None or newest is None:
-        raise RegisterError(
-            f"{sink.url} has no {'batch log' if app else 'marker'} to rebuild a register from",
-            f"if nothing was ever published there, delete what is left of the register in {config.store} and "
-            f"{sink.url}/{MARKER}, then launch without --recover: a first launch",
-        )
-    if newest.manifest.app != app:
-        told = f"marker and {newest.path} of {sink.url} are of different applications"
-        raise RegisterError(told, "restore the one that belongs there")
-    return newest
-
-
-def missing_files(sink: StagedFileSink, batch: LoggedBatch) -> list[str]:
-    """Final names of the batch that are not to be seen."""
-    return [file.final for file in batch.manifest.files if sink.filesystem.status(file.final) is None]
-
-
-def recover_marker(config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
-    """Writes the sink's marker anew, from the register."""
-    state, app = manager.read(), sink.marker()
-    if state is None or app is not None:
-        missing = "no register" if state is None else "a marker already"
-        raise RegisterError(f"{sink.url}: there is {missing}, so no marker can be written", "run without --recover")
-    sink.write_marker(state.app)
-
-
-MENDERS: Mapping[str, Callable[[JobConfig, OffsetManager, StagedFileSink], None]] = {
-    "register": recover_register,
-    "register-as-published": recover_register_as_published,
-    "marker": recover_marker,
-}
-RECOVERIES = (*MENDERS, "offsets")  # that one once the register is taken: see `reset_topics`
-
-
-def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
-    """The register's topics with those that source.startingOffsets names set anew, at the topics' present ids.
-
-    Raises ConfigError for a topic or partition that is not there.  What it does not name: see `unnamed`.
-    """
-    spec = config.starting_offsets
-    if isinstance(spec, str):
-        raise ConfigError(
-            [f"source.startingOffsets = {spec}: --recover offsets wants every offset written out"],
-            "give them as JSON by --set source.startingOffsets=...",
-        )
-    found = {topic: {**unnamed(committed.get(topic), now), **spec.get(topic, {})} for topic, now in snapshot.items()}
-    return {**committed, **starting_topics({**spec, **found}, snapshot)}
-
-
-def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:
-    """Where partitions go on of which nothing is said: where they are, new ones at their beginning.
-
-    Of a topic that was recreated every partition must be named.
-    """
-    if state is not None and state.id != snapshot.id:
-        return {}
-    known = state.offsets if state else {}
-    return {p: known.get(p, EARLIEST) for p in snapshot.partitions}

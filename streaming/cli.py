@@ -12,9 +12,9 @@ from pathlib import Path
 
 from offsets.errors import ConfigError, StreamError
 from streaming import config as settings
-from streaming.admission import RECOVERIES
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
+from streaming.recovery import RECOVERIES
 from streaming.runner import Drain
 from streaming.taskerrors import summary, trace
 from streaming.watch import exit_when, parent_gone, under_spark_submit

@@ -20,13 +20,14 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicPartition, TopicState
-from streaming.admission import admit, mend, reset_topics
+from streaming.admission import admit
 from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
 from streaming.ownership import OURS, check_ownership
 from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
+from streaming.recovery import mend, reset_topics
 from streaming.runner import Drain, Runner
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
 from streaming.shipping import check_function
@@ -44,7 +45,7 @@ class Options:
     """What the command line adds to the job file."""
 
     available_now: bool = False
-    recover: str | None = None  # one of streaming.admission.RECOVERIES
+    recover: str | None = None  # one of streaming.recovery.RECOVERIES
     debug: bool = False
 
 

@@ -13,9 +13,9 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
-from streaming.admission import mend, reset_topics
 from streaming.config import load
 from streaming.filesystems.base import FileStatus
+from streaming.recovery import mend, reset_topics
 from streaming.sinks.notes import LoggedBatch
 
 JOB = """
