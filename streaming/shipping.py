@@ -32,10 +32,12 @@ def check_function(function: str | None, job_folder: Path) -> None:
 
 
 def beside(function: str, job_folder: Path) -> Path | None:
-    """The module or package of `module:function`, if it lies beside the job file."""
-    top = job_folder / function.split(":")[0].split(".")[0]
-    found = (top.with_suffix(".py"), top / "__init__.py")
-    return next((path if path.stem != "__init__" else top for path in found if path.is_file()), None)
+    """The module or package of `module:function` beside the job file, if there is one; of both the package, as Python."""
+    package = job_folder / function.partition(":")[0].partition(".")[0]
+    if (package / "__init__.py").is_file():
+        return package
+    module = package.with_suffix(".py")
+    return module if module.is_file() else None
 
 
 def build_zip(root: Path, packages: Iterable[str], target: Path) -> Path:

@@ -67,6 +67,16 @@ def test_module_and_package_beside_the_job_file_are_sent(tmp_path: Path) -> None
         assert "many/deep/etl.py" in archive.namelist()
 
 
+def test_a_package_hides_a_module_of_its_name(tmp_path: Path) -> None:
+    """Executors get what the driver has imported: Python itself prefers the package."""
+    (tmp_path / "shipping_both.py").write_text("def row(record): return None\n")
+    (tmp_path / "shipping_both").mkdir()
+    (tmp_path / "shipping_both" / "__init__.py").write_text("def row(record): return record\n")
+    check_function("shipping_both:row", tmp_path)
+    own = beside("shipping_both:row", tmp_path)
+    assert own == Path(sys.modules["shipping_both"].__file__ or "").parent
+
+
 def test_an_installed_module_is_not_sent(tmp_path: Path) -> None:
     """What lies elsewhere is the executors' own to have."""
     assert beside("streaming.jobs.transactions:parse", tmp_path) is None
