@@ -170,9 +170,11 @@ class ZookeeperStore:
     def _first_contender(self, until: Deadline) -> Owner | None:
         try:
             names = self._session.read(until, lambda zk: zk.get_children_async(self._lock_path))
-            found = min((m for m in map(_CONTENDER.search, names) if m), key=lambda m: int(m[1]))
+            found = min((m for m in map(_CONTENDER.search, names) if m), key=lambda m: int(m[1]), default=None)
+            if found is None:
+                return None
             text, _ = self._session.read(until, lambda zk: zk.get_async(f"{self._lock_path}/{found.string}"))
-        except (NoNodeError, ValueError):  # none, or gone between the two looks
+        except NoNodeError:  # no lock was ever taken, or its holder has gone between the two looks
             return None
         return owner_from_json(text)
 
