@@ -34,10 +34,10 @@ _SERVERS = ("bootstrap.servers", "metadata.broker.list")
 _REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("group.instance.id", "group.protocol", "partition.assignment.strategy"), "no group is joined"),
     **dict.fromkeys(("key.deserializer", "value.deserializer"), "records are bytes; decode them in the function"),
-    **dict.fromkeys(("sasl.jaas.config",), "of the Java client; use sasl.username and sasl.password"),
+    "sasl.jaas.config": "of the Java client; use sasl.username and sasl.password",
     **dict.fromkeys(("ssl.truststore.location", "ssl.truststore.password"), "of Java; use ssl.ca.location (PEM)"),
-    **dict.fromkeys(("max.poll.records",), "of the Java client; use source.maxOffsetsPerTrigger"),
-    **dict.fromkeys(("plugin.library.paths",), "it would load foreign code into driver and executors"),
+    "max.poll.records": "of the Java client; use source.maxOffsetsPerTrigger",
+    "plugin.library.paths": "it would load foreign code into driver and executors",
     **dict.fromkeys(("logger", "log_cb", "error_cb", "stats_cb", "throttle_cb", "oauth_cb"), "not a text property"),
     **dict.fromkeys(("on_commit", "on_delivery", "default.topic.config"), "not a text property"),
 }

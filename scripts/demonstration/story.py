@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,14 +138,14 @@ class Story:
 
     def count(self) -> Count:
         self.tell("[bold]5. Independent count[/]: a plain listing of the published files, and the producer's log")
-        total = count(self.files()(), self.log)
+        total = count(self.files(), self.log)
         table = Table("produced", "landed", "unparsable", "missing", "duplicated", "foreign", "misjudged")
         table.add_row(*(f"{n:,}" for n in vars(total).values()))
         self.console.print(table)
         return total
 
-    def files(self) -> Callable[[], Files]:
-        return published(self.sink_url())
+    def files(self) -> Files:
+        return published(self.sink_url())()
 
     def show_offsets(self, store: OffsetStore) -> None:
         state = register(store)
@@ -160,7 +159,7 @@ class Story:
 
     def show_rows(self) -> None:
         samples: dict[str, tuple[str, bytes]] = {}
-        for name, content in self.files()():
+        for name, content in self.files():
             samples.setdefault(name.split("/")[0], (name, content.splitlines()[0]))
         for name, line in samples.values():
             self.tell(f"   {name.partition('+')[0]}+...: {line.decode()}")
