@@ -32,7 +32,7 @@ def check_function(function: str | None, job_folder: Path) -> None:
 
 
 def beside(function: str, job_folder: Path) -> Path | None:
-    """The module or package of `module:function` beside the job file, if there is one; of both the package, as Python."""
+    """The package or module of `module:function` that lies beside the job file; the package first, as in Python."""
     package = job_folder / function.partition(":")[0].partition(".")[0]
     if (package / "__init__.py").is_file():
         return package
