@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from streaming.records import Message, Record, from_message
 from streaming.sinks.names import encoded_folder
 
 Function = Callable[[Record], Any]
+_SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
 _ONE_ROW = (tuple, str, dict, bytes)  # asked first: asking for an Iterator costs as much as many a function
 REMEDY = "correct the function, or let it return Routed(folder, row, bad=True) for such records; then launch again"
 
@@ -45,14 +47,15 @@ class Rows:
 
 
 def load_function(name: str | None) -> Function | None:
-    """The callable that `module:function` names.  Raises ConfigError."""
+    """The callable that `module:function` names.  Raises ConfigError, also for whatever the module's import raises."""
     if name is None:
         return None
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as e:
-        raise ConfigError([f"job.function = {name}: {e}"], "correct the name, or ship its module") from e
+    except (Exception, SystemExit) as e:
+        told = f"job.function = {name}: {_why_not_loaded(e)}"
+        raise ConfigError([told], "correct the name or the module; it lies beside the job file, or is installed") from e
     if not callable(function):
         raise ConfigError([f"job.function = {name}: is not callable"], "name a function of one Record")
     loaded: Function = function
@@ -72,7 +75,7 @@ def grouped(
         record = from_message(message)
         try:
             rows, bad = _apply(function, record, format_.item, groups)
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise BadRecordError(record.topic, record.partition, record.offset, _why(function, e), REMEDY) from e
         counts.filtered += not rows
         counts.bad += bad > 0
@@ -118,7 +121,15 @@ class _Unfit(Exception):
     """A row that the format or the folder's name cannot take; the function itself did not fail."""
 
 
-def _why(function: Function, error: Exception) -> str:
+def _why_not_loaded(error: BaseException) -> str:
+    """What the import raised, and at which line of the user's code, if it came that far."""
+    machinery = (__file__, importlib.__file__)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in machinery]
+    own = [f for f in frames if not f.filename.startswith("<frozen")]
+    return f"{type(error).__name__}: {error}" + (f" at {own[-1].filename}:{own[-1].lineno}" if own else "")
+
+
+def _why(function: Function, error: BaseException) -> str:
     name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
     text = " ".join(str(error).split())[:300]
     if isinstance(error, _Unfit):
@@ -126,10 +137,10 @@ def _why(function: Function, error: Exception) -> str:
     return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """file:line where the user's code raised, or called what raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     if not frames:
         return "the call itself"
     own = [f for f in frames if f.filename == frames[0].filename]
-    return f"{own[-1].filename}:{own[-1].lineno}"
+    return f"{_SHIPPED.sub('', own[-1].filename)}:{own[-1].lineno}"

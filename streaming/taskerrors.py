@@ -60,11 +60,12 @@ def from_spark(error: BaseException) -> StreamError:
 
 
 def summary(text: str) -> str:
-    """The line of a Java or Python trace that says most: the last Python exception line, else the first line."""
+    """The line of a Java or Python trace that says most: the first Python exception, else Java's own message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     python = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
     chosen = next((line for line in python if not line.startswith(("org.", "java.", "py4j."))), None)
-    return (chosen or (lines[0] if lines else "no message"))[:500]
+    java = next((line[2:] for line in lines if line.startswith(": ")), None)  # py4j puts its own line above it
+    return (chosen or java or (lines[0] if lines else "no message"))[:500]
 
 
 def trace(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,40 @@ def test_a_row_that_cannot_be_written_is_a_bad_record(result: Any) -> None:
     with pytest.raises(BadRecordError, match="returned what cannot be written") as raised:
         grouped(lambda record: result, chunk(b"x"), "text", RowCounts())
     assert raised.value.offset == 10
+
+
+def test_the_line_named_is_that_of_the_users_own_folder() -> None:
+    """Spark runs a copy of a shipped module in a folder that nobody knows: its path says nothing."""
+    names: dict[str, Any] = {}
+    exec(compile("def f(record):\n    raise KeyError(1)\n", "/tmp/spark-1/userFiles-2/mine.py", "exec"), names)
+    with pytest.raises(BadRecordError, match=r" at mine\.py:2$"):
+        grouped(names["f"], chunk(b"x"), "text", RowCounts())
+
+
+def test_a_function_that_exits_is_a_bad_record() -> None:
+    """sys.exit in a function would otherwise end the batch without a word of the record."""
+    with pytest.raises(BadRecordError, match=r"offset 10: .* raised SystemExit: 3"):
+        grouped(lambda record: sys.exit(3), chunk(b"x"), "text", RowCounts())
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def f(r) return 1", r"SyntaxError: .*rows_wrong.*line 1"),
+        ("x = 1\n1 / 0", r"ZeroDivisionError: .*rows_wrong\w*\.py:2"),
+        ("import sys\nsys.exit(0)", r"SystemExit: 0 at .*rows_wrong\w*\.py:2"),
+        ("import no_such_library", r"No module named 'no_such_library' at .*rows_wrong\w*\.py:1"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_a_configuration_error(
+    source: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own error and line are told: it is the user's mistake, and never the end of the run without a line."""
+    module = f"rows_wrong_{abs(hash(source))}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match=told):
+        load_function(f"{module}:f")
 
 
 def test_functions_are_loaded_by_name() -> None:

@@ -68,6 +68,13 @@ def test_a_foreign_error_becomes_one_line() -> None:
     assert "\n" not in str(found)
 
 
+def test_a_worker_that_died_says_so() -> None:
+    """Killed for its memory, or by the function's own library: there is no Python line, and py4j's says nothing."""
+    crash = "Lost task 0.0: org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)"
+    found = from_spark(RuntimeError(f"An error occurred while calling z:x.\n: {crash}"))
+    assert "Python worker exited unexpectedly" in str(found)
+
+
 def test_other_errors_pass() -> None:
     """Only StreamErrors are translated."""
     with pytest.raises(KeyError), crossing():
