@@ -118,6 +118,7 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     """
     problems: list[str] = []
     options = _read(job_file, text)
+    overrides = tuple(overrides)
     options.update(_overrides(overrides, problems))
     options = {option: _expand(option, value, environ, problems) for option, value in options.items()}
     properties = {
@@ -127,7 +128,8 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     fields = _fields(options, problems)
     problems += _unknown(options) + _property_problems(properties)
     if problems:
-        raise ConfigError(problems, f"correct {job_file}; nothing was connected to and nothing was written")
+        place = f"{job_file} or what --set gives" if overrides else job_file
+        raise ConfigError(problems, f"correct {place}; nothing was connected to and nothing was written")
     return JobConfig(job_file=job_file, kafka=properties["kafka"], spark=properties["spark"], **fields)
 
 
@@ -175,14 +177,21 @@ def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
             fields[setting.field] = setting.parse(options[setting.option].strip())
         except ValueError as e:
             shown = "..." if "@" in options[setting.option] else options[setting.option]  # user:password@host
-            problems.append(f"{setting.option} = {shown}: {e}")
+            aside = "; a comment needs a line of its own" if re.search(r"\s#", shown) else ""
+            problems.append(f"{setting.option} = {shown}: {e}{aside}")
     return fields
 
 
 def _unknown(options: Mapping[str, str]) -> list[str]:
     known = [setting.option for setting in SETTINGS]
     strange = [o for o in options if o not in known and o.split(".")[0] not in PROPERTY_SECTIONS]
-    return [f"{option}: unknown{nearest(option, known)}" for option in strange]
+    sections = {setting.option.split(".")[0] for setting in SETTINGS} | set(PROPERTY_SECTIONS)
+    return [
+        f"{option}: unknown{nearest(option, known)}"
+        if (section := option.split(".")[0]) in sections
+        else f"{option}: unknown section [{section}]{nearest(section, sections)}"
+        for option in strange
+    ]
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -195,6 +204,11 @@ def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]
     kafka, spark = properties["kafka"], properties["spark"]
     servers = kafka.get("bootstrap.servers")
     missing = [] if servers else ["kafka.bootstrap.servers: missing (host:port, separated by commas)"]
-    wrong = [f"spark.{key}: names in [spark] begin with spark." for key in spark if not key.startswith("spark.")]
+    wrong = [
+        f"spark.{key}: every key of section [spark] begins with spark. itself, so write [spark] spark.{key} = ..., "
+        f"or --set spark.spark.{key}=..."
+        for key in spark
+        if not key.startswith("spark.")
+    ]
     refused = [f"{key}: refused, {why}" for key, why in REFUSED_SPARK.items() if key in spark]
     return missing + [f"kafka.{problem}" for problem in refused_properties(kafka)] + wrong + refused

@@ -55,7 +55,7 @@ def test_all_problems_at_once() -> None:
         "kafka.bootstrap.servers: missing",
         "auto.offset.reset",
         "concurrentJobs: refused",
-        "spark.master: names",
+        "--set spark.spark.master=...",
     )
     for part in expected:
         assert part in found
@@ -104,6 +104,17 @@ def test_duplicate_and_broken_lines_are_named() -> None:
     """What the INI reader refuses becomes a problem with its line, not a trace."""
     assert "already exists" in problems(GOOD + "\n[job]\nname = twice\n")[0]
     assert "line: 1" in problems("name = no section\n" + GOOD)[0]
+
+
+def test_what_people_type_wrong_is_told_by_its_name() -> None:
+    """A section with a typing error, a comment behind a value, and a mistake that is not in the file."""
+    text = GOOD.replace("[spark]", "[sprak]").replace("[sink]", "[sink]\nformat = text  # lines")
+    found = "\n".join(problems(text))
+    assert "sprak.spark.master: unknown section [sprak]; did you mean spark?" in found
+    assert "a comment needs a line of its own" in found
+    with pytest.raises(ConfigError) as caught:
+        load("job.cfg", GOOD, ["sink.format=xml"])
+    assert "correct job.cfg or what --set gives" in caught.value.remedy
 
 
 def test_every_setting_says_what_it_means() -> None:
