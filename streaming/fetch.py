@@ -6,20 +6,18 @@ A range ends by *position*: its last offsets may hold no record (compacted, abor
 
 from __future__ import annotations
 
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from operator import lt
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from offsets.errors import DataLossError, Loss, StreamError, UnavailableError
 from offsets.failpoints import reach
 from offsets.structs import OffsetRange
-from streaming.client import open_consumer
-from streaming.logends import ASK_SECONDS, find_loss, not_authorised
+from streaming.consumers import Source, kept_source
+from streaming.logends import find_loss, not_authorised
 
 CHUNK = 10_000  # records; also bounds what one chunk may cost in memory beside librdkafka's own queue
 POLL_SECONDS = 0.1  # how long one look for records may block
@@ -69,7 +67,7 @@ def read_range(client: Mapping[str, str], range_: OffsetRange, progress_timeout:
     """
     if range_.size() <= 0:
         return
-    with _kept_source({**_SHORT, **client} if range_.size() < SHORT_RANGE else client) as source:
+    with kept_source({**_SHORT, **client} if range_.size() < SHORT_RANGE else client) as source:
         reach("fetch.first")
         for chunk in _Reader(source, range_, progress_timeout, time.monotonic).chunks():
             yield chunk
@@ -77,47 +75,10 @@ def read_range(client: Mapping[str, str], range_: OffsetRange, progress_timeout:
         reach("fetch.end")
 
 
-class _Source:
-    """A consumer, and the newest error that librdkafka reported beside the records."""
-
-    def __init__(self, client: Mapping[str, str]) -> None:
-        self.error: KafkaError | None = None
-        self._known: set[str] = set()
-        self.consumer: Consumer = open_consumer(client, self._noted)
-
-    def meet(self, topic: str) -> None:
-        """Asks for the topic's leaders: left to itself, librdkafka takes a second to see a topic that is new to it."""
-        if topic not in self._known:
-            with suppress(KafkaException):  # the broker may be away for now; the assignment waits for it
-                self.consumer.list_topics(topic, timeout=ASK_SECONDS)
-                self._known.add(topic)
-
-    def _noted(self, error: KafkaError) -> None:
-        self.error = error
-
-
-# One idle consumer for each set of properties of this process: `assign` on a kept one takes 3 ms, a new one 10 to 30.
-_idle: dict[tuple[object, ...], _Source] = {}
-
-
-@contextmanager
-def _kept_source(client: Mapping[str, str]) -> Iterator[_Source]:
-    key = (os.getpid(), *sorted(client.items()))  # a forked child must not touch its parent's
-    source = _idle.pop(key, None) or _Source(client)
-    try:
-        yield source
-        source.consumer.unassign()
-    except BaseException:  # also GeneratorExit: records of a range that was given up may still be on their way
-        source.consumer.close()
-        raise
-    if _idle.setdefault(key, source) is not source:
-        source.consumer.close()
-
-
 class _Reader:
     """Moves one consumer over one range; the position only grows."""
 
-    def __init__(self, source: _Source, range_: OffsetRange, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source, range_: OffsetRange, timeout: float, clock: Callable[[], float]) -> None:
         self._source, self._range, self._timeout, self._clock = source, range_, timeout, clock
         self._at = TopicPartition(range_.topic, range_.partition)
         self._position = range_.from_offset

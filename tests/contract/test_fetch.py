@@ -17,7 +17,7 @@ from offsets import failpoints
 from offsets.errors import DataLossError, StreamError, UnavailableError
 from offsets.structs import OffsetRange
 from servers.kafka_server import Kafka
-from streaming import fetch
+from streaming import consumers, fetch
 from streaming.client import open_consumer
 
 PATIENCE = 30.0
@@ -107,9 +107,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 def cluster(kafka: Kafka) -> Iterator[Cluster]:
     yield Cluster(kafka)
     failpoints.arm(None)
-    for source in fetch._idle.values():
+    for source in consumers._idle.values():
         source.consumer.close()
-    fetch._idle.clear()
+    consumers._idle.clear()
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         made.append(open_consumer(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(fetch, "open_consumer", counting)
+    monkeypatch.setattr(consumers, "open_consumer", counting)
     return made
 
 

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 
 from offsets.errors import StreamError
 from offsets.structs import OffsetRange
-from streaming import fetch
+from streaming import consumers, fetch
 
 
 class Event(NamedTuple):
@@ -55,8 +55,8 @@ class Scripted:
 
 
 def offsets(monkeypatch: pytest.MonkeyPatch, consumer: Scripted, until: int) -> list[int]:
-    monkeypatch.setattr(fetch, "open_consumer", lambda *_: consumer)
-    monkeypatch.setattr(fetch, "_idle", {})
+    monkeypatch.setattr(consumers, "open_consumer", lambda *_: consumer)
+    monkeypatch.setattr(consumers, "_idle", {})
     monkeypatch.setattr(fetch, "Message", Event)
     chunks = fetch.read_range({}, OffsetRange("t", 0, 0, until), 30)
     return [event.offset() for chunk in chunks for event in chunk]
