@@ -7,8 +7,6 @@ be the newest, right behind what was expected.  Nothing here falls back to an ol
 
 from __future__ import annotations
 
-import errno
-import getpass
 import os
 import re
 import time
@@ -17,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import unquote
 
-from offsets.errors import FencedError, RegisterError, StateDamagedError, StoreError
+from offsets.disk import explained, make_folders, sync_folder, write_durably
+from offsets.errors import FencedError, RegisterError, StateDamagedError
 from offsets.failpoints import reach
 from offsets.file_lock import FileLock
 from offsets.store import Versioned, check_size
@@ -27,6 +26,7 @@ KEEP = 1000  # states, the newest among them: enough to see what happened, and f
 TEMP_SECONDS = 3600.0  # a temp this old has no writer that could still win
 _STATE = re.compile(r"(\d{20})\.json")
 _TEMP = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_LEAVE = "nothing to do: another run has taken over, and this one leaves"
 
 
 class FileStore:
@@ -44,13 +44,13 @@ class FileStore:
         self._lock = FileLock(os.path.join(self._folder, "lock"))
 
     def load(self) -> Versioned | None:
-        with _explained(self._states):
+        with explained(self._states):
             return self._newest()
 
     def replace(self, expected: Versioned | None, state: bytes) -> Versioned:
         check_size(state)
         reach("replace.before")
-        with _explained(self._states):
+        with explained(self._states):
             if expected is None:
                 make_folders(self._states)
             self._check_unchanged(expected)
@@ -63,7 +63,7 @@ class FileStore:
 
     @contextmanager
     def lock(self, owner: Owner, wait: float) -> Iterator[None]:
-        with _explained(self._folder):
+        with explained(self._folder):
             make_folders(self._folder)
             self._lock.acquire(owner, wait)
         try:
@@ -72,7 +72,7 @@ class FileStore:
             self._lock.release()
 
     def holder(self) -> Owner | None:
-        with _explained(self._folder):
+        with explained(self._folder):
             return self._lock.holder()
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class FileStore:
         """Takes the number if it is free: complete and on disk before it has its name, and never over another."""
         temp = os.path.join(self._states, f".{uuid.uuid4().hex}.tmp")
         try:
-            _write_durably(temp, state)
+            write_durably(temp, state)
             reach("temp.after")
             reach("rename.before")
             os.link(temp, self._path(number))
@@ -138,7 +138,7 @@ class FileStore:
         finally:
             with suppress(OSError):
                 os.unlink(temp)
-        _sync_folder(self._states)
+        sync_folder(self._states)
 
     def _second_look(self, expected: Versioned | None, mine: Versioned) -> Versioned:
         """The write counts only if it is the newest, holds these bytes and follows what was expected."""
@@ -173,69 +173,8 @@ class FileStore:
         )
 
 
-_LEAVE = "nothing to do: another run has taken over, and this one leaves"
-
-
-def make_folders(path: str) -> None:
-    """Makes the folder and its parents, each on disk before anything is put into it."""
-    if not os.path.isdir(path):
-        parent = os.path.dirname(path)
-        make_folders(parent)
-        try:
-            os.mkdir(path)
-        except FileExistsError:  # fine if another process was quicker
-            if not os.path.isdir(path):
-                raise
-        _sync_folder(parent)
-
-
-def _write_durably(path: str, content: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with open(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(fd)
-
-
 def _is_abandoned(temp: str) -> bool:
     try:
         return os.stat(temp).st_mtime < time.time() - TEMP_SECONDS
     except FileNotFoundError:  # its writer has just finished
         return False
-
-
-def _sync_folder(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Turns an OSError into one that names the path and the remedy."""
-    try:
-        yield
-    except OSError as e:
-        where = e.filename or path
-        raise StoreError(f"offset store: {e.strerror or e}: {where}", _remedy(e.errno, path)) from e
-
-
-def _remedy(number: int | None, path: str) -> str:
-    if number in (errno.EACCES, errno.EPERM):
-        return f"let user {_user()} read and write {path}, or name another folder in [offsets] store"
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"make room on the disk of {path}, and launch again: nothing is lost"
-    if number == errno.EROFS:
-        return f"mount the disk of {path} for writing, or name another folder in [offsets] store"
-    if number in (errno.ENOTDIR, errno.EEXIST):
-        return f"{path} must be a folder, and each part of it: name another one in [offsets] store"
-    return f"look at the disk of {path}, and launch again"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())

@@ -1,0 +1,71 @@
+"""A local disk as the file store needs it: what is written stays written, and what the disk refuses has a remedy."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from offsets.errors import StoreError
+
+
+def make_folders(path: str) -> None:
+    """Makes the folder and its parents, each on disk before anything is put into it."""
+    if not os.path.isdir(path):
+        parent = os.path.dirname(path)
+        make_folders(parent)
+        try:
+            os.mkdir(path)
+        except FileExistsError:  # fine if another process was quicker
+            if not os.path.isdir(path):
+                raise
+        sync_folder(parent)
+
+
+def write_durably(path: str, content: bytes) -> None:
+    """A new file whose content is on the disk; its name is so only after `sync_folder`.  FileExistsError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with open(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+
+
+def sync_folder(path: str) -> None:
+    """The names in the folder are on the disk afterwards."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turns an OSError into a StoreError that names the path and the remedy."""
+    try:
+        yield
+    except OSError as e:
+        where = e.filename or path
+        raise StoreError(f"offset store: {e.strerror or e}: {where}", _remedy(e.errno, path)) from e
+
+
+def _remedy(number: int | None, path: str) -> str:
+    if number in (errno.EACCES, errno.EPERM):
+        return f"let user {_user()} read and write {path}, or name another folder in [offsets] store"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"make room on the disk of {path}, and launch again: nothing is lost"
+    if number == errno.EROFS:
+        return f"mount the disk of {path} for writing, or name another folder in [offsets] store"
+    if number in (errno.ENOTDIR, errno.EEXIST):
+        return f"{path} must be a folder, and each part of it: name another one in [offsets] store"
+    return f"look at the disk of {path}, and launch again"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
