@@ -29,6 +29,10 @@ class BatchReport:
         return sum(r.bad for r in self.results)
 
     @property
+    def filtered(self) -> int:
+        return sum(r.filtered for r in self.results)
+
+    @property
     def rows(self) -> int:
         return sum(f.count for f in self.manifest.files)
 
@@ -38,7 +42,8 @@ class BatchReport:
         steps = " ".join(f"{step}={ms}" for step, ms in self.duration_ms.items())
         return (
             f"batch {self.manifest.seq}: {self.manifest.records:,} records in {self.seconds:.2f} s ({rate:,.0f}/s), "
-            f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.bad:,} bad, lag {self.lag:,}; ms: {steps}"
+            f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.filtered:,} filtered, {self.bad:,} bad, "
+            f"lag {self.lag:,}; ms: {steps}"
         )
 
 
@@ -53,6 +58,7 @@ class RunProgress:
     batches: int = 0
     records: int = 0
     rows: int = 0
+    filtered: int = 0  # records for which the function returned no row
     bad: int = 0
     busy_seconds: float = 0.0
     redone: int = 0  # batches that an earlier run left prepared and this one finished
@@ -68,6 +74,7 @@ class RunProgress:
         self.batches += 1
         self.records += report.manifest.records
         self.rows += report.rows
+        self.filtered += report.filtered
         self.bad += report.bad
         self.busy_seconds += report.seconds
         self._cover(report.manifest.ranges)
@@ -109,6 +116,7 @@ class RunProgress:
                 }
             ],
             "sink": {"description": self.sink, "numOutputRows": self.rows},
+            "filteredRecords": self.filtered,
             "badRecords": self.bad,
             "exitStatus": exit_status,
             "exitReason": exit_reason,

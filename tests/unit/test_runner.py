@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -233,7 +234,8 @@ def test_summary_has_the_field_names_of_structured_streaming(status: int) -> Non
     for _ in range(4):
         run.tick()
     for report in run.reports:
-        progress.add(report)
+        progress.add(replace(report, results=tuple(replace(r, filtered=2) for r in report.results)))
+        assert " 0 filtered, 0 bad" in report.line()
     progress.see_latest(run.planner.latest)
     summary = progress.summary(status, "because")
     (source,) = summary["sources"]
@@ -243,4 +245,5 @@ def test_summary_has_the_field_names_of_structured_streaming(status: int) -> Non
         {"t": {"0": 25}},
         {"t": {"0": 25}},
     )
+    assert summary["filteredRecords"] == 2 * 3
     assert {"inputRowsPerSecond", "processedRowsPerSecond", "sink", "badRecords", "exitReason"} <= summary.keys()
