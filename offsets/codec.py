@@ -13,16 +13,14 @@ from typing import Any, TypeVar
 
 from offsets.errors import ForeignStateError, StateDamagedError
 from offsets.json_forms import (
-    as_integer,
-    as_text,
     dump_manifest,
     dump_marker,
     dump_state,
-    fields_of,
     load_manifest,
     load_marker,
     load_state,
 )
+from offsets.json_values import as_integer, as_text, fields_of
 from offsets.structs import Manifest, State
 
 FORMAT = 1  # bump when the stored form changes; an older program then refuses instead of guessing

@@ -6,13 +6,22 @@ too many, too few or of another type, for a number out of range, and for parts t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from offsets.json_values import (
+    MAX_OFFSET,
+    Load,
+    as_integer,
+    as_list,
+    as_mapping,
+    as_name,
+    as_path,
+    as_text,
+    checked_fields,
+    fields_of,
+)
 from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, StagedFile, State, TopicState
-
-MAX_OFFSET = 2**63 - 1  # Kafka's own: a signed 64-bit integer
-Load = Callable[[Any], Any]
 
 
 def dump_state(s: State) -> dict[str, Any]:
@@ -22,7 +31,7 @@ def dump_state(s: State) -> dict[str, Any]:
 
 
 def load_state(value: Any) -> State:
-    fields = _checked(value, _STATE)
+    fields = checked_fields(value, _STATE)
     pending = fields.pop("pending")
     return State(**fields, pending=None if pending is None else load_pending(pending, fields["topics"]))
 
@@ -32,7 +41,7 @@ def dump_topics(topics: Mapping[str, TopicState]) -> dict[str, Any]:
 
 
 def load_topics(value: Any) -> dict[str, TopicState]:
-    return {as_name(name): TopicState(**_checked(topic, _TOPIC)) for name, topic in as_mapping(value).items()}
+    return {as_name(name): TopicState(**checked_fields(topic, _TOPIC)) for name, topic in as_mapping(value).items()}
 
 
 def dump_pending(pending: Pending) -> dict[str, Any]:
@@ -54,7 +63,7 @@ def load_pending(value: Any, cursor: Mapping[str, TopicState]) -> Pending:
             if committed.get(partition, MAX_OFFSET) >= end:
                 raise ValueError(f"pending {topic}-{partition} until {end} does not follow {committed.get(partition)}")
             ranges.append(OffsetRange(topic, partition, committed[partition], end))
-    return Pending(tuple(ranges), None if ref is None else ManifestRef(**_checked(ref, _REF)))
+    return Pending(tuple(ranges), None if ref is None else ManifestRef(**checked_fields(ref, _REF)))
 
 
 def dump_manifest(m: Manifest) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def dump_manifest(m: Manifest) -> dict[str, Any]:
 
 
 def load_manifest(value: Any) -> Manifest:
-    fields = _checked(value, _MANIFEST)
+    fields = checked_fields(value, _MANIFEST)
     for r in fields["ranges"]:
         topic = fields["topics"].get(r.topic)
         if topic is None or topic.offsets.get(r.partition) != r.until_offset:
@@ -116,56 +125,6 @@ def unpack(value: Any) -> dict[int, int]:
         following = first + len(values)
         offsets.update(zip(range(first, following), values, strict=True))
     return offsets
-
-
-def as_mapping(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise ValueError(f"expected an object, found {value!r:.80}")
-    return value
-
-
-def as_list(value: Any, length: int | None = None) -> list[Any]:
-    if type(value) is not list or (length is not None and len(value) != length):
-        raise ValueError(f"expected a list{'' if length is None else f' of {length}'}, found {value!r:.80}")
-    return value
-
-
-def as_integer(value: Any, most: int = MAX_OFFSET) -> int:
-    if type(value) is not int or not 0 <= value <= most:  # bool is an int to isinstance
-        raise ValueError(f"expected an integer from 0 to {most}, found {value!r:.80}")
-    return value
-
-
-def as_text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError(f"expected a string, found {value!r:.80}")
-    return value
-
-
-def as_name(value: Any) -> str:
-    if not as_text(value):
-        raise ValueError("expected a name, found an empty string")
-    return str(value)
-
-
-def as_path(value: Any) -> str:
-    """Relative to the sink's root and never above it: what a manifest names is moved."""
-    if any(part in ("", ".", "..") for part in as_text(value).split("/")):
-        raise ValueError(f"expected a path inside the sink, found {value!r:.200}")
-    return str(value)
-
-
-def fields_of(value: Any, *names: str) -> list[Any]:
-    """The values of exactly these fields, in this order."""
-    found = as_mapping(value)
-    if found.keys() != set(names):
-        raise ValueError(f"expected the fields {sorted(names)}, found {sorted(found)!r:.200}")
-    return [found[name] for name in names]
-
-
-def _checked(value: Any, form: Mapping[str, Load]) -> dict[str, Any]:
-    values = fields_of(value, *form)
-    return {name: load(found) for (name, load), found in zip(form.items(), values, strict=True)}
 
 
 def _load_owner(value: Any) -> Owner:
