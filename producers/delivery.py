@@ -16,24 +16,15 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import orjson
-from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka import KafkaProducer
+from kafka.errors import BrokerResponseError, KafkaError
 
 from producers.transactions import Line
 
-CONNECT_SECONDS = 10.0
 WINDOW = 20_000  # records on their way; bounds memory and what a crash of this process leaves out of the log
 LOOK_EVERY = 500  # sends between two looks at what has been answered
 WAIT_SECONDS = 0.2
 FLUSH_SECONDS = 5.0  # after Ctrl-C
-
-
-class ProduceError(Exception):
-    """Nothing was sent.  ``exit_status``: 69 brokers unreachable, 2 the topic does not exist, 1 anything else."""
-
-    def __init__(self, message: str, exit_status: int) -> None:
-        super().__init__(message)
-        self.exit_status = exit_status
 
 
 @dataclass
@@ -49,43 +40,6 @@ class Outcome:
     @property
     def total(self) -> int:
         return self.acknowledged + self.failed + self.unknown
-
-
-def ensure_topic(servers: str, topic: str, partitions: int | None) -> None:
-    """The topic exists afterwards; it is made with `partitions` if missing, or refused with ProduceError if None."""
-    admin = _connected(KafkaAdminClient, servers)
-    try:
-        if topic in admin.list_topics():
-            return
-        if partitions is None:
-            raise ProduceError(f"topic {topic} does not exist on {servers}; create it or give --partitions N", 2)
-        admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
-    except TopicAlreadyExistsError:
-        pass
-    except KafkaTimeoutError as e:
-        raise ProduceError(f"no Kafka broker answered at {servers} ({e})", 69) from e
-    except KafkaError as e:
-        raise ProduceError(f"topic {topic} cannot be used on {servers}: {type(e).__name__}", 1) from e
-    finally:
-        admin.close()
-
-
-def open_producer(servers: str, patience: float) -> KafkaProducer:
-    """Idempotent, acks=all.  `patience`: seconds after which a record without an answer is given up as unknown."""
-    return _connected(
-        _Producer,
-        servers,
-        acks="all",
-        enable_idempotence=True,
-        allow_auto_create_topics=False,
-        linger_ms=20,
-        batch_size=1 << 17,
-        metrics_enabled=False,
-        reconnect_backoff_max_ms=1000,
-        request_timeout_ms=int(patience * 1000) // 2,
-        delivery_timeout_ms=int(patience * 1000),
-        max_block_ms=int(patience * 1000),
-    )
 
 
 def produce(
@@ -122,20 +76,6 @@ def paced(lines: Iterable[Line], rate: float, clock: Callable[[], float] = time.
         if (early := began + n / rate - clock()) > 0:
             time.sleep(early)
         yield line
-
-
-def _connected(make: Callable[..., Any], servers: str, **config: Any) -> Any:
-    try:
-        return make(bootstrap_servers=servers.split(","), bootstrap_timeout_ms=int(CONNECT_SECONDS * 1000), **config)
-    except (KafkaError, ValueError) as e:
-        raise ProduceError(f"no Kafka broker answered at {servers} within {CONNECT_SECONDS:g} s ({e})", 69) from e
-
-
-class _Producer(KafkaProducer):  # type: ignore[misc,unused-ignore]
-    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
-        """kafka-python's own raises, from __del__ too, when records have no answer: the log accounts for them."""
-        with suppress(KafkaError):
-            super().close(timeout, null_logger)
 
 
 class _Delivery:

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.progress import Progress
 
-from producers.delivery import ProduceError, ensure_topic, open_producer, produce
+from producers.connecting import ProduceError, ensure_topic, open_producer
+from producers.delivery import produce
 from producers.options import chosen_lines, exit_status, parser
 
 
