@@ -69,6 +69,7 @@ class Launch:
             return self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
+        """From admission to the end of the run; in between, what an earlier run left prepared is finished."""
         sink = open_sink(self.config.sink_path, self.config.sink_format)
         sink.check_writable()
         with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
@@ -103,6 +104,7 @@ class Launch:
         committer: Committer,
         targets: Mapping[TopicPartition, int] | None,
     ) -> str:
+        """Batch after batch up to `targets` (exclusive; None: until drained).  No Spark if there is nothing to read."""
         config, available_now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job)
@@ -123,6 +125,7 @@ class Launch:
         return "drained on a signal" if self.drain.requested else "reached the end offsets seen at the start"
 
     def report(self, advance: Advance, batch: BatchReport) -> None:
+        """Tells of a batch that is committed; never fails it."""
         self.progress.add(batch)
         log.info(batch.line())
         with suppress(OSError):  # the terminal went away: no reason to fail a batch that is committed

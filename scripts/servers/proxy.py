@@ -19,12 +19,10 @@ class Mode(enum.Enum):
 
     PASS = "pass"  # bytes go both ways
     REFUSE = "refuse"  # open ones are reset, new ones refused
-    DROP_REPLIES = (
-        "drop-replies"  # requests reach the server; at its next reply, which is swallowed, the connection ends
-    )
-    BLACKHOLE = (
-        "blackhole"  # connections stay or are accepted, nothing moves; what was sent arrives after a switch back
-    )
+    # requests reach the server; at its next reply, which is swallowed, the connection ends
+    DROP_REPLIES = "drop-replies"
+    # connections stay or are accepted, nothing moves; what was sent arrives after a switch back
+    BLACKHOLE = "blackhole"
     DELAY = "delay"  # each piece is held back for ``delay`` seconds, both ways
 
 
@@ -112,18 +110,18 @@ class Proxy:
 
     def _pump(self, link: _Link, source: socket.socket, sink: socket.socket, replies: bool) -> None:
         """Moves bytes one way until either side ends."""
-        with suppress(OSError):
+        try:
             while data := source.recv(1 << 16):
                 mode = self._gate()
                 if mode is Mode.REFUSE or (replies and mode is Mode.DROP_REPLIES and self._drop()):
-                    return link.abort()
+                    link.abort()
+                    return
                 if mode is Mode.DELAY:
                     time.sleep(self.delay)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
-            return None
-        link.abort()
-        return None
+        except OSError:
+            link.abort()
 
     def _gate(self) -> Mode:
         """The mode now; waits while it is BLACKHOLE."""

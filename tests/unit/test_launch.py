@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(tmp_path)
     monkeypatch.setattr(launch, "Broker", lambda *_: made)
     monkeypatch.setattr(launch, "stage_with", made.stage_with)
-    monkeypatch.setattr(launch, "spark", contextmanager(lambda *_: iter([None])))
+    monkeypatch.setattr(launch, "spark", lambda *_: nullcontext())
     monkeypatch.setattr(launch, "run_batches", tick_until_finished)
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield made
