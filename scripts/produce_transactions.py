@@ -22,12 +22,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rich.console import Console
-from rich.progress import Progress
+try:
+    from rich.console import Console
+    from rich.progress import Progress
 
-from producers.connecting import ProduceError, ensure_topic, open_producer
-from producers.delivery import produce
-from producers.options import chosen_lines, exit_status, parser
+    from producers.connecting import ProduceError, ensure_topic, open_producer
+    from producers.delivery import produce
+    from producers.options import chosen_lines, exit_status, parser
+except ModuleNotFoundError as e:
+    sys.exit(
+        f"produce_transactions: {sys.executable} has no module {e.name}; "
+        "install kafka-direct-streaming for this Python, or in a checkout run ./scripts/demo --help once "
+        "(it makes .venv), then: . .venv/bin/activate"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

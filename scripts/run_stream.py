@@ -3,12 +3,14 @@
 
 examples:
   spark-submit scripts/run_stream.py job.cfg --available-now      from cron: to the end offsets seen now, then exit
-  spark-submit scripts/run_stream.py job.cfg                      until SIGTERM, which finishes the batch in flight
+  python scripts/run_stream.py job.cfg                            until SIGTERM or Ctrl-C, after the batch in flight
   run_stream.py job.cfg --set source.maxOffsetsPerTrigger=50000   one setting changed for this run
+  run_stream.py job.cfg --set "spark.spark.master=local[4]"       names in [spark] begin with spark. themselves
 
 exit status:
   0 done   1 failed   2 configuration   3 data loss, or a replaced topic, or register and sink do not match
   69 a server was unavailable past the deadline   75 another run holds the lock
+  spark-submit itself ends at once on SIGTERM (143) and Ctrl-C (130); the next launch finishes the batch
 """
 
 import sys
@@ -19,7 +21,14 @@ _root = Path(__file__).resolve().parent.parent
 if (_root / "streaming" / "__init__.py").is_file():
     sys.path.insert(0, str(_root))
 
-from streaming.cli import main  # noqa: E402
+try:
+    from streaming.cli import main
+except ModuleNotFoundError as e:
+    sys.exit(
+        f"run_stream: {sys.executable} has no module {e.name}; "
+        "install kafka-direct-streaming for this Python, or in a checkout run ./scripts/demo --help once "
+        "(it makes .venv), then: . .venv/bin/activate"
+    )
 
 if __name__ == "__main__":
     sys.exit(main(__doc__))

@@ -3,10 +3,11 @@
 
     scripts/sandbox.py up                 start all three (what runs already is reused)
     scripts/sandbox.py up kafka           start only Kafka
+    scripts/sandbox.py status             which run, with their logs
     eval "$(scripts/sandbox.py env)"      KAFKA_BOOTSTRAP_SERVERS, ZOOKEEPER, WEBHDFS, HDFS_URL in your shell
     scripts/sandbox.py down               end them; the data stays, delete its folder to start afresh
 
-Exit status: 0 done; 1 a server did not start or its jars could not be fetched.
+Exit status: 0 done; 1 a server did not start or its jars could not be fetched; 2 wrong option.
 """
 
 from __future__ import annotations
@@ -16,9 +17,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from servers.cluster import NAMES, Sandbox
-from servers.daemon import ServerError
-from servers.jars import JarError
+try:
+    from servers.cluster import NAMES, Sandbox
+    from servers.daemon import ServerError
+    from servers.jars import JarError
+except ModuleNotFoundError as e:
+    sys.exit(
+        f"sandbox: {sys.executable} has no module {e.name}; "
+        "install kafka-direct-streaming for this Python, or in a checkout run ./scripts/demo --help once "
+        "(it makes .venv), then: . .venv/bin/activate"
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -25,7 +25,9 @@ QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("run_stream.py", description=manual, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "run_stream.py", description=manual, epilog=job_settings(), formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("job", metavar="JOB.cfg", help="the job file")
     parser.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
@@ -35,10 +37,23 @@ def arguments(manual: str) -> argparse.ArgumentParser:
         "--recover",
         choices=RECOVERIES,
         help="mend, as an exit 3 has told: rebuild a lost register from the batch log, write a lost marker anew,\n"
-        "or start a new generation at source.startingOffsets",
+        "or start a new generation at source.startingOffsets; then go on as a run",
     )
     parser.add_argument("--debug", action="store_true", help="stack traces, and the libraries' own logs")
     return parser
+
+
+def job_settings() -> str:
+    """The end of --help: every setting of a job file."""
+    told = "".join(
+        f"  {s.option:30}{s.meaning}{'' if s.default in (settings.REQUIRED, None) else f' (default {s.default})'}\n"
+        for s in settings.SETTINGS
+    )
+    return (
+        f"settings of a job file, as section.key:\n{told}"
+        "  kafka.*                       properties of librdkafka; kafka.bootstrap.servers is required\n"
+        "  spark.*                       properties of Spark"
+    )
 
 
 def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
