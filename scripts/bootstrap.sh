@@ -46,7 +46,7 @@ install() {
     return "$status"
 }
 
-wanted=$(cksum setup.cfg setup.py)
+wanted=$(cksum setup.cfg setup.py scripts/*.py)  # the scripts too: an editable install copies them to .venv/bin
 up_to_date() { [ "$(cat .venv/installed-from 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c pass 2>/dev/null; }
 
 if ! up_to_date; then
