@@ -1,4 +1,7 @@
-"""A local disk as the file store needs it: what is written stays written, and what the disk refuses has a remedy."""
+"""Folders and files that outlive a power cut, for stores and sinks on a local disk; OSErrors go to the caller.
+
+`explained` is the file store's own: it says what a person can do about such an error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from offsets.errors import StoreError
 
 
 def make_folders(path: str) -> None:
-    """Makes the folder and its parents, each on disk before anything is put into it."""
+    """Makes the folder and its parents, each on disk before it is used.  FileExistsError: a file is in the way."""
     if not os.path.isdir(path):
         parent = os.path.dirname(path)
         make_folders(parent)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from offsets.disk import make_folders, sync_folder
 from offsets.errors import SinkError
 from streaming.filesystems.base import FileStatus, checked
 
@@ -64,7 +65,7 @@ class LocalFilesystem:
             except NotImplementedError:
                 look_and_rename(old, new)
             for directory in {os.path.dirname(new), os.path.dirname(old)}:
-                _sync_directory(directory)
+                sync_folder(directory)
 
     def status(self, path: str) -> FileStatus | None:
         with _refusals(self._at(path)):
@@ -93,7 +94,10 @@ class LocalFilesystem:
 
     def mkdirs(self, path: str) -> None:
         with _refusals(self._at(path)):
-            _make_directory(self._at(path))
+            try:
+                make_folders(self._at(path))
+            except FileExistsError as e:  # to callers that means a taken name, and this is a file in the way
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), e.filename) from e
 
     def read(self, path: str) -> bytes:
         with _refusals(self._at(path)):
@@ -120,7 +124,7 @@ class LocalWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             length = os.fstat(self._file.fileno()).st_size
-            _sync_directory(os.path.dirname(self._at))
+            sync_folder(os.path.dirname(self._at))
         if length != self._written:
             raise SinkError(f"{self._at} has {length} bytes, {self._written} were written", "run again")
         return length
@@ -136,26 +140,6 @@ def _status_of(path: Path) -> FileStatus:
     found = path.lstat()
     directory = path.is_dir()
     return FileStatus(path.name, 0 if directory else found.st_size, directory)
-
-
-def _make_directory(at: str) -> None:
-    """Like os.makedirs, with each new name durable in its parent."""
-    if os.path.isdir(at):
-        return
-    _make_directory(os.path.dirname(at))
-    with suppress(FileExistsError):
-        os.mkdir(at)
-        _sync_directory(os.path.dirname(at))
-    if not os.path.isdir(at):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at)
-
-
-def _sync_directory(at: str) -> None:
-    descriptor = os.open(at, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
