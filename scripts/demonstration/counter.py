@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +53,13 @@ def hdfs_files(client: Client, root: str) -> Iterator[tuple[str, bytes]]:
                     yield "/".join([*inside, name]), reader.read()
 
 
-def published(sink_url: str) -> Callable[[], Files]:
-    """A function that lists and reads the data files below a `file:` or `webhdfs:` URL."""
+def published(sink_url: str) -> Files:
+    """The data files below a `file:` or `webhdfs:` URL, listed and read as they are asked for."""
     scheme, _, rest = sink_url.partition("://")
     if scheme == "file":
-        return lambda: local_files(Path(rest))
+        return local_files(Path(rest))
     host, _, path = rest.partition("/")
-    client = InsecureClient(f"http://{host}", timeout=30)
-    return lambda: hdfs_files(client, f"/{path}")
+    return hdfs_files(InsecureClient(f"http://{host}", timeout=30), f"/{path}")
 
 
 def rows(files: Files) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -145,7 +145,7 @@ class Story:
         return total
 
     def files(self) -> Files:
-        return published(self.sink_url())()
+        return published(self.sink_url())
 
     def show_offsets(self, store: OffsetStore) -> None:
         state = register(store)

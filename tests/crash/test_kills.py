@@ -149,7 +149,7 @@ def test_kills_lose_and_double_nothing(
         last = prey.launch()
     assert last.wait(SECONDS) == 0, last.output
     files = reader.finish()
-    total = count(published(sink_url)(), log)
+    total = count(published(sink_url), log)
     print(f"kills: {', '.join(prey.killed)}; in flight {prey.in_flight}; {files} files, {reader.looks} looks; {total}")
     assert len(prey.killed) == kills
     assert prey.in_flight >= 0.75 * kills

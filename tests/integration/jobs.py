@@ -250,7 +250,7 @@ class Job:
 
     def landed(self) -> Counter[Place]:
         """How often each record is in the published files, by an independent listing."""
-        lines = (line for _, content in published(self.settings["sink.path"])() for line in content.splitlines())
+        lines = (line for _, content in published(self.settings["sink.path"]) for line in content.splitlines())
         rows = (json.loads(line) for line in lines)
         return Counter((row["topic"], row["partition"], row["offset"]) for row in rows)
 

@@ -89,7 +89,7 @@ def test_outage(
         assert "remedy: " in run.complaints[0]
     after = made.run()
     assert after.status == 0, after.said
-    total = count(published(made.settings["sink.path"])(), log)
+    total = count(published(made.settings["sink.path"]), log)
     assert (total.produced, total.exact) == (RECORDS, True), total
     assert made.register().pending is None
 

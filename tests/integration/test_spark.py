@@ -38,7 +38,7 @@ def broken(record):
 
 def values(job: Job) -> Counter[bytes]:
     """Lines of all published files."""
-    return Counter(line for _, content in published(job.settings["sink.path"])() for line in content.splitlines())
+    return Counter(line for _, content in published(job.settings["sink.path"]) for line in content.splitlines())
 
 
 def entries(job: Job) -> list[dict[str, Any]]:
