@@ -65,7 +65,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     progress = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink="")
     try:
         config = read_config(given.job, given.overrides)
-        progress.name, progress.sink = config.name, f"StagedFileSink[{config.sink_path}]"
+        progress.name, progress.topics = config.name, config.subscribe
+        progress.sink = f"StagedFileSink[{config.sink_path}]"
         launch = Launch(config, Options(given.available_now, given.recover, given.debug), progress, Drain())
         status, reason = 0, launch.run()
     except StreamError as e:

@@ -54,6 +54,7 @@ class RunProgress:
     name: str
     run_id: str
     sink: str
+    topics: tuple[str, ...] = ()  # as the job names them
     clock: Callable[[], float] = time.monotonic
     batches: int = 0
     records: int = 0
@@ -108,7 +109,7 @@ class RunProgress:
             "durationMs": {"run": round(seconds * 1000), "batches": round(self.busy_seconds * 1000)},
             "sources": [
                 {
-                    "description": f"KafkaDirectStream[{', '.join(sorted(self.latest))}]",
+                    "description": f"KafkaDirectStream[{', '.join(sorted(self.topics))}]",
                     "startOffset": self.start,
                     "endOffset": self.end,
                     "latestOffset": self.latest,
