@@ -134,7 +134,8 @@ class WebHdfsFilesystem:
             return FileExistsError(f"{where} exists")
         if name in MISSING:
             return FileNotFoundError(f"{where} does not exist, or its parent")
-        text = " ".join(str(error.message).split())[:300]
+        told, *_frames = str(error.message).split("\n\tat ")  # some answers carry the server's whole stack trace
+        text = " ".join(told.split())[:300]
         if name is None:  # HdfsCLI's own judgement of an answer
             return SinkError(f"{where}: {text}", REFUSED["InvalidPathException"])
         if name in REFUSED:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from offsets import errors
+from servers.cluster import Sandbox
 from streaming.config import SETTINGS, load
+from streaming.progress import RunProgress
 from streaming.records import Record
 from streaming.rows import Routed
 
@@ -55,3 +57,25 @@ def test_every_flag_exists() -> None:
     known = set(arguments("")._option_string_actions)
     told = set(re.findall(r"(?:``|\s)(--(?:set|available-now|recover|debug))\b", README))
     assert told == {"--set", "--available-now", "--recover", "--debug"} <= known
+
+
+def test_the_fields_of_the_summary_exist() -> None:
+    """What the page names of the last line is in it."""
+    paragraph = README.split("The last line on stdout")[1].split("\n\n")[0]
+    summary = RunProgress("job", "run", "sink", clock=iter(range(9)).__next__).summary(0, "done")
+    known = set(summary) | set(summary["sources"][0])
+    assert set(re.findall(r"``(\w+)``", paragraph)) <= known
+    assert {"filteredRecords", "badRecords"} <= set(re.findall(r"``(\w+)``", paragraph))
+
+
+def test_the_sandbox_fills_the_job_file() -> None:
+    """The variables that the page puts in place of the hosts are those that `sandbox.py env` prints."""
+    paragraph = README.split("Before ``down``, write the job file")[1].split("\n\n")[0]
+    told = set(re.findall(r"\$\{env:(\w+)\}", paragraph))
+    environ = dict.fromkeys(told, "localhost:1234")
+    hosts = ("broker1:9092,broker2:9092", "zk1:2181,zk2:2181,zk3:2181", "namenode:9870")
+    text = block("ini")
+    for host, name in zip(hosts, ("KAFKA_BOOTSTRAP_SERVERS", "ZOOKEEPER", "WEBHDFS"), strict=True):
+        text = text.replace(host, f"${{env:{name}}}")
+    assert load("transactions.cfg", text, environ=environ).kafka["bootstrap.servers"] == "localhost:1234"
+    assert told <= set(Sandbox(Path("unused")).env())

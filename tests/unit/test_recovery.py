@@ -125,3 +125,13 @@ def test_a_batch_that_is_nowhere_is_not_taken_for_committed() -> None:
     state = rebuilt("register-as-published", staged=False, visible=False)
     assert state
     assert state.topics["t"].offsets == {0: 9}
+
+
+def test_a_sink_without_batch_log_is_no_first_launch_by_itself() -> None:
+    """Deleting the rest would read everything twice where files were published: the remedy tells the two apart."""
+    sink: Any = LoggedSink(staged=False, visible=True)
+    sink.newest_batch = lambda: None
+    with pytest.raises(RegisterError, match="has no batch log") as caught:
+        mend("register", load("j.cfg", JOB), OffsetManager(MemoryStore(), current_owner("run")), sink)
+    assert "if nothing was ever published there, delete" in caught.value.remedy
+    assert "if files were published, restore" in caught.value.remedy

@@ -200,6 +200,16 @@ def test_a_full_directory_of_hdfs_is_told_as_such() -> None:
     assert "max-directory-items" in refusal.remedy
 
 
+def test_a_refusal_of_hdfs_is_told_without_the_servers_trace() -> None:
+    """Some answers carry it, behind the one line that says who may not do what."""
+    filesystem = WebHdfsFilesystem("http://h:9870", "/d", "u")
+    message = (
+        'Permission denied: user=u, inode="/d"\n\tat org.apache.hadoop.X.check(X.java:1)\n\tat java.Y.run(Y.java:2)'
+    )
+    refusal = filesystem._translated(HdfsError(message, exception="AccessControlException"), "a")
+    assert str(refusal).endswith('inode="/d"')
+
+
 def test_a_register_behind_the_batch_log_is_told_without_a_remedy_that_doubles(tmp_path: Path) -> None:
     """Put back from a copy: refused before it plans, and at the log entry; nobody is told to move the entry away."""
     sink = StagedFileSink(LocalFilesystem(str(tmp_path)), "text")
