@@ -58,8 +58,8 @@ def newest_batch(config: JobConfig, sink: StagedFileSink) -> LoggedBatch:
             f"{sink.url} has no {'batch log' if app else 'marker'} to rebuild a register from",
             f"if nothing was ever published there, delete what is left of the register in {config.store} and "
             f"{sink.url}/{MARKER}, then launch without --recover: a first launch; if files were published, "
-            "restore what is missing from a backup, or begin anew with another [offsets] store and [sink] path, after the "
-            "offsets that their names end with",
+            "restore what is missing from a backup, or begin anew with another [offsets] store and [sink] path, after "
+            "the offsets that their names end with",
         )
     if newest.manifest.app != app:
         told = f"marker and {newest.path} of {sink.url} are of different applications"
