@@ -36,6 +36,7 @@ from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
 
+DRAINED = "drained on a signal"
 CONNECT_SECONDS = 10.0  # at the start a wrong address is the likely reason: said soon, within the 15 s that people wait
 SERVE_SECONDS = 30.0  # in mid-run a restart is the likely reason: waited for
 
@@ -65,7 +66,9 @@ class Launch:
             signal.signal(number, self.drain.request)
         owner = current_owner(self.progress.run_id)
         url, session = self.config.store, self.config.session_timeout_ms / 1000
-        with closing(open_store(url, session, CONNECT_SECONDS)) as store, held(store, owner):
+        with closing(open_store(url, session, CONNECT_SECONDS)) as store:
+            store.load()  # whether it is there at all
+        with closing(open_store(url, session, SERVE_SECONDS)) as store, held(store, owner):
             return self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
@@ -110,8 +113,8 @@ class Launch:
             planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job)
             nothing_new = available_now and not planner.next(manager.state.topics).ranges
             self.progress.see_latest(planner.latest)
-            if nothing_new:
-                return "nothing new"
+            if nothing_new or self.drain.requested:
+                return "nothing new" if nothing_new else DRAINED
             stage = stage_with(config, sink)
             tick = DRAIN_TICK_SECONDS if available_now else config.batch_interval_ms / 1000
             total = behind(manager.state.topics, targets) if targets is not None else None
@@ -122,7 +125,7 @@ class Launch:
             self.progress.see_latest(planner.latest)
         if runner.failure:
             raise runner.failure from runner.cause
-        return "drained on a signal" if self.drain.requested else "reached the end offsets seen at the start"
+        return DRAINED if self.drain.requested else "reached the end offsets seen at the start"
 
     def report(self, advance: Advance, batch: BatchReport) -> None:
         """Tells of a batch that is committed; never fails it."""

@@ -6,12 +6,13 @@ Never calls `ssc.checkpoint`: a DStream checkpoint dies at a code upgrade, and t
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-now run plans as soon as it has committed
 STOP_SECONDS = 20.0
+INTERRUPT_SECONDS = 3.0
+EXIT_INTERRUPTED = 130
 # Each prints the whole trace of a failed task, which the run itself tells in one line.
 TRACING_LOGGERS = ("org.apache.spark.executor.Executor", "org.apache.spark.scheduler.TaskSetManager")
 
@@ -59,7 +62,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
         sc = started(conf)
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
-        signal.signal(signal.SIGINT, drain.request)
+        signal.signal(signal.SIGINT, interrupted(drain))
         if not under_spark_submit():  # there the watch has begun with the process
             exit_when(child_gone(sc._gateway))
         if quiet:
@@ -111,8 +114,32 @@ def started(conf: SparkConf) -> SparkContext:
     except Exception as e:
         raise BatchError(
             f"Spark did not start (spark.master = {conf.get('spark.master')}): {summary(str(e))}",
-            "correct the [spark] section, or see that its cluster runs; --debug shows the whole trace",
+            "correct the [spark] section, or see that its cluster runs; --debug shows the whole trace"
+            if has_java()
+            else "there is no Java here: install 17 or 21, or set JAVA_HOME to one",
         ) from e
+
+
+def has_java() -> bool:
+    """Whether Spark's launcher would find a Java to run."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=f"{home}/bin" if home else None) is not None
+
+
+def interrupted(drain: Drain) -> Callable[..., None]:
+    """Handles SIGINT.  A Ctrl-C reaches the JVM of spark-submit too, which ends without waiting for the batch.
+
+    So neither do we wait for long: what is left of the batch could only keep the JVM's own end waiting.
+    """
+
+    def handle(*_: object) -> None:
+        drain.request()
+        if under_spark_submit():
+            timer = threading.Timer(INTERRUPT_SECONDS, os._exit, (EXIT_INTERRUPTED,))
+            timer.daemon = True
+            timer.start()
+
+    return handle
 
 
 @contextmanager

@@ -1,27 +1,44 @@
-"""What Spark is configured with, before any JVM is started."""
+"""What surrounds Spark: a missing Java is named, and Ctrl-C does not wait for ever."""
 
 from __future__ import annotations
 
-from streaming.config import JobConfig
-from streaming.session import configured, without_secrets
+import threading
+from pathlib import Path
+
+import pytest
+
+from streaming import session
+from streaming.runner import Drain
 
 
-def job(**spark: str) -> JobConfig:
-    options = {f"spark.{name.replace('_', '.')}": value for name, value in spark.items()}
-    place = {"store": "memory:", "session_timeout_ms": 10_000, "sink_path": "file:///o", "sink_format": "json"}
-    source = {"subscribe": ("t",), "starting_offsets": "earliest", "max_offsets_per_trigger": None}
-    return JobConfig("j.cfg", "j", None, 1000, **source, **place, kafka={}, spark=options)  # type: ignore[arg-type]
+def test_a_machine_without_java_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """JAVA_HOME decides before the PATH, as for Spark's launcher."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert not session.has_java()
+    (tmp_path / "bin").mkdir()
+    java = tmp_path / "bin" / "java"
+    java.write_text("#!/bin/sh\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert session.has_java()
 
 
-def test_secrets_of_the_spark_section_stay_out_of_the_jvms_arguments() -> None:
-    """Spark itself gets them; what is put into the argument list, where `ps` shows it, does not hold them."""
-    conf = configured(job(hadoop_fs_s3a_secret_key="canary", authenticate_secret="canary", driver_memory="1g"), False)
-    assert conf.get("spark.authenticate.secret") == "canary"
-    public = dict(without_secrets(conf).getAll())
-    assert "canary" not in public.values()
-    assert public["spark.driver.memory"] == "1g"
+@pytest.mark.parametrize("submitted", [True, False])
+def test_ctrl_c_drains_and_under_spark_submit_not_for_long(monkeypatch: pytest.MonkeyPatch, submitted: bool) -> None:
+    """The JVM of spark-submit ends at once; the driver leaves with 130 if the batch takes longer than a moment."""
+    left: list[int] = []
+    gone = threading.Event()
 
+    def leave(status: int) -> None:
+        left.append(status)
+        gone.set()
 
-def test_workers_do_not_import_from_where_the_job_was_launched() -> None:
-    """A folder `streaming` in the working directory would be taken for ours on executors."""
-    assert configured(job(), False).get("spark.executorEnv.PYTHONSAFEPATH") == "1"
+    monkeypatch.setattr(session, "INTERRUPT_SECONDS", 0.01)
+    monkeypatch.setattr(session, "under_spark_submit", lambda: submitted)
+    monkeypatch.setattr(session.os, "_exit", leave)
+    drain = Drain()
+    session.interrupted(drain)()
+    assert drain.requested
+    assert gone.wait(5 if submitted else 0.1) == submitted
+    assert left == ([130] if submitted else [])
