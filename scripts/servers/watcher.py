@@ -9,9 +9,12 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from servers.daemon import end_marked, marked, start_time, wait_for
+
+LAST_MOMENT_SECONDS = 1.0
 
 
 def end_with_me(data: Path) -> subprocess.Popen[bytes]:
@@ -28,6 +31,9 @@ def end_with_me(data: Path) -> subprocess.Popen[bytes]:
 def main(pid: int, start: int, data: Path) -> None:
     """Returns when nothing of the sandbox is left."""
     _wait(pid, start)
+    end_marked(data)
+    # What the owner forked in its last moment carries the mark only once it has become the server.
+    time.sleep(LAST_MOMENT_SECONDS)
     end_marked(data)
     wait_for(lambda: not marked(data), 30, f"the processes of {data} to end")
 
