@@ -6,7 +6,6 @@ a batch is on its way, after a failure, or while draining, so batches are commit
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,6 @@ from streaming.taskerrors import from_spark
 if TYPE_CHECKING:
     from pyspark import RDD
 
-log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, may keep a tick
 

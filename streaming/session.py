@@ -65,9 +65,9 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         signal.signal(signal.SIGINT, interrupted(drain))
         if not under_spark_submit():  # there the watch has begun with the process
             exit_when(child_gone(sc._gateway))
-        if quiet:
-            hush(sc)
         try:
+            if quiet:
+                hush(sc)
             ship(sc, root, config.function, config.folder, Path(scratch))
             yield sc
         finally:
@@ -135,9 +135,7 @@ def interrupted(drain: Drain) -> Callable[..., None]:
     def handle(*_: object) -> None:
         drain.request()
         if under_spark_submit():
-            timer = threading.Timer(INTERRUPT_SECONDS, os._exit, (EXIT_INTERRUPTED,))
-            timer.daemon = True
-            timer.start()
+            leave_after(INTERRUPT_SECONDS, EXIT_INTERRUPTED)
 
     return handle
 
@@ -145,13 +143,19 @@ def interrupted(drain: Drain) -> Callable[..., None]:
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
     """Ends the process if the block hangs: a JVM that does not stop must not keep the next launch waiting."""
-    timer = threading.Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
+    timer = leave_after(seconds, 1)
     try:
         yield
     finally:
         timer.cancel()
+
+
+def leave_after(seconds: float, status: int) -> threading.Timer:
+    """Ends the process with `status` then, whatever it is at, unless the timer is cancelled."""
+    timer = threading.Timer(seconds, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def run_batches(sc: SparkContext, runner: Runner, tick_seconds: float) -> None:
