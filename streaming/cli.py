@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offsets.errors import ConfigError, StreamError
-from streaming import config as settings
+from streaming.config import JobConfig, load
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.recovery import RECOVERIES
 from streaming.runner import Drain
+from streaming.settings import REQUIRED, SETTINGS
 from streaming.taskerrors import summary, trace
 from streaming.watch import exit_when, parent_gone, under_spark_submit
 
@@ -46,8 +47,8 @@ def arguments(manual: str) -> argparse.ArgumentParser:
 def job_settings() -> str:
     """The end of --help: every setting of a job file."""
     told = "".join(
-        f"  {s.option:30}{s.meaning}{'' if s.default in (settings.REQUIRED, None) else f' (default {s.default})'}\n"
-        for s in settings.SETTINGS
+        f"  {s.option:30}{s.meaning}{'' if s.default in (REQUIRED, None) else f' (default {s.default})'}\n"
+        for s in SETTINGS
     )
     return (
         f"settings of a job file, as section.key:\n{told}"
@@ -81,12 +82,12 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def read_config(job_file: str, overrides: Sequence[str]) -> settings.JobConfig:
+def read_config(job_file: str, overrides: Sequence[str]) -> JobConfig:
     try:
         text = Path(job_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError([f"cannot read the job file {job_file}: {e}"], "give the path of an INI file") from None
-    return settings.load(job_file, text, overrides)
+    return load(job_file, text, overrides)
 
 
 def complain(error: StreamError, debug: bool) -> None:

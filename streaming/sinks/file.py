@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from offsets.errors import UnavailableError
+from offsets.filesystems import Filesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile
-from streaming.filesystems import Filesystem, open_filesystem
 from streaming.formats import FORMATS
 from streaming.rows import Rows
 from streaming.sinks import garbage, notes, staging

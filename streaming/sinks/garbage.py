@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from offsets.errors import StreamError
 from offsets.failpoints import reach
-from streaming.filesystems import Filesystem
+from offsets.filesystems import Filesystem
 from streaming.sinks.names import ASIDE, STAGING
 from streaming.sinks.notes import numbered
 

@@ -17,9 +17,9 @@ from offsets.errors import (
     StateDamagedError,
     StreamError,
 )
+from offsets.filesystems import Filesystem
+from offsets.filesystems.base import parent
 from offsets.structs import Manifest, ManifestRef
-from streaming.filesystems import Filesystem
-from streaming.filesystems.base import parent
 from streaming.sinks.names import BATCHES, MANIFEST, MARKER, STAGING, StagingPlace, batch_entry
 
 REWOUND = "the register is older than what is published (put back from a copy?), or two registers serve this sink"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from offsets.errors import DestinationExistsError, StagedDamagedError, StreamError, UnavailableError
 from offsets.failpoints import reach
+from offsets.filesystems import Filesystem
+from offsets.filesystems.base import parent
 from offsets.structs import Manifest, ManifestRef, StagedFile
-from streaming.filesystems import Filesystem
-from streaming.filesystems.base import parent
 from streaming.sinks.notes import RESTORE, log_batch, lost
 from streaming.sinks.parallel import in_parallel, patience
 

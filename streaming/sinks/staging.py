@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from offsets.failpoints import reach
+from offsets.filesystems import Filesystem, Writer
 from offsets.structs import OffsetRange, StagedFile
-from streaming.filesystems import Filesystem, Writer
 from streaming.formats import Format, RowWriter
 from streaming.rows import Rows
 from streaming.sinks.names import StagingPlace, final_name, joined

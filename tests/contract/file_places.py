@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from offsets.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicState
 from servers.hdfs_server import Hdfs
-from streaming.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from streaming.rows import Rows
 from streaming.sinks.file import StagedFileSink, StagingPlace
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import SinkError, StreamError, UnavailableError
+from offsets.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from servers.daemon import wait_for
 from servers.hdfs_server import Hdfs
-from streaming.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from tests.contract.file_places import PLACES, place_of, put, tree, webhdfs
 
 NAMES = ("plain", "a+b", "50%", "%41", "dt=2026-11-20", "x y", "q?&#;~", "ümlaut", "'\"")
@@ -239,8 +239,8 @@ def test_servers_that_are_away_are_named(hdfs: Hdfs) -> None:
 
 UPLOADER = """
 import sys, time
-from streaming.filesystems import webhdfs
-from streaming.filesystems import open_filesystem
+from offsets.filesystems import webhdfs
+from offsets.filesystems import open_filesystem
 class Stalling:  # a big file of which 4 MB go out, and then nothing more
     def __init__(self, *_): self.sent = 0
     def __enter__(self): return self

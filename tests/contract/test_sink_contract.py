@@ -25,9 +25,9 @@ from offsets.errors import (
     StreamError,
     UnavailableError,
 )
+from offsets.filesystems import Filesystem, open_filesystem
 from servers.hdfs_server import Hdfs
 from servers.proxy import Mode, Proxy
-from streaming.filesystems import Filesystem, open_filesystem
 from streaming.rows import Rows
 from streaming.sinks.file import StagedFileSink, StagingPlace, open_sink
 from tests.contract.file_places import APP, PLACES, Prepared, place_of, prepared, put, tree, visible, webhdfs

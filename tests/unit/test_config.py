@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.config import SETTINGS, load
+from streaming.config import load
+from streaming.settings import SETTINGS
 
 GOOD = """
 [job]

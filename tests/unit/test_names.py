@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offsets.filesystems.base import checked
 from offsets.structs import OffsetRange
-from streaming.filesystems.base import checked
 from streaming.sinks.names import MARK, MAX_COMPONENT, StagingPlace, encoded_component, encoded_folder, final_name
 
 HOSTILE = (

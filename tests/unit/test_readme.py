@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from offsets import errors
-from streaming.config import SETTINGS, load
+from streaming.config import load
 from streaming.progress import RunProgress
 from streaming.records import Record
 from streaming.rows import Routed
+from streaming.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.rst").read_text(encoding="utf-8")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from offsets.errors import ConfigError, DataLossError, RegisterError
+from offsets.filesystems.base import FileStatus
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
 from streaming.config import load
-from streaming.filesystems.base import FileStatus
 from streaming.recovery import mend, reset_topics
 from streaming.sinks.notes import LoggedBatch
 

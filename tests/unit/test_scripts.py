@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streaming.cli import arguments
-from streaming.config import SETTINGS
+from streaming.settings import SETTINGS
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -11,9 +11,9 @@ import pytest
 from hdfs import HdfsError
 
 from offsets.errors import ConfigError, DestinationExistsError, RegisterError, SinkError, UnavailableError
+from offsets.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
+from offsets.filesystems.webhdfs import WebHdfsWriter
 from offsets.structs import Manifest, OffsetRange, TopicState
-from streaming.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
-from streaming.filesystems.webhdfs import WebHdfsWriter
 from streaming.rows import Rows
 from streaming.sinks import staging
 from streaming.sinks.file import StagedFileSink, StagingPlace

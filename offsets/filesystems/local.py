@@ -13,7 +13,7 @@ from pathlib import Path
 
 from offsets.disk import make_folders, sync_folder
 from offsets.errors import SinkError
-from streaming.filesystems.base import FileStatus, checked
+from offsets.filesystems.base import FileStatus, checked
 
 Rename = Callable[[str, str], None]
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # <fcntl.h>, <linux/fs.h>

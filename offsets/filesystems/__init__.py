@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from offsets.errors import ConfigError
-from streaming.filesystems.base import FileStatus, Filesystem, Writer, checked
-from streaming.filesystems.local import LocalFilesystem
-from streaming.filesystems.webhdfs import WebHdfsFilesystem
+from offsets.filesystems.base import FileStatus, Filesystem, Writer, checked
+from offsets.filesystems.local import LocalFilesystem
+from offsets.filesystems.webhdfs import WebHdfsFilesystem
 
 FORMS = "file:///dir or webhdfs://namenode:9870/dir"
 

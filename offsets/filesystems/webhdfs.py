@@ -19,7 +19,7 @@ import urllib3
 from hdfs import HdfsError, InsecureClient
 
 from offsets.errors import SinkError, UnavailableError
-from streaming.filesystems.base import FileStatus, checked
+from offsets.filesystems.base import FileStatus, checked
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 SPOOL_BYTES = 1 << 20  # per open file in memory; the rest waits on the executor's disk
