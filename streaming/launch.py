@@ -73,12 +73,12 @@ class Launch:
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
         """From admission to the end of the run; in between, what an earlier run left prepared is finished."""
-        sink = open_sink(self.config.sink_path, self.config.sink_format)
+        sink = open_sink(self.config.sink_path)
         sink.check_writable()
         with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
             mend(self.options.recover, self.config, manager, sink)
             state = manager.read()
-            snapshot = first_snapshot(broker, self.config.subscribe, known=state.topics if state else ())
+            snapshot = first_snapshot(broker, self.config.subscription, known=state.topics if state else {})
             admit(self.config, manager, sink, snapshot, self.check_for(broker))
         log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         committer = Committer(manager, sink)
@@ -97,7 +97,7 @@ class Launch:
         """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
         if self.options.recover == "offsets":
             return lambda topics: None
-        return Planner(broker, self.config.subscribe, None, job=self.config.job).next
+        return Planner(broker, self.config.subscription, None, job=self.config.job).next
 
     def batches(
         self,
@@ -110,7 +110,7 @@ class Launch:
         """Batch after batch up to `targets` (exclusive; None: until drained).  No Spark if there is nothing to read."""
         config, available_now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
-            planner = Planner(broker, config.subscribe, config.max_offsets_per_trigger, targets, config.job)
+            planner = Planner(broker, config.subscription, config.max_offsets_per_trigger, targets, config.job)
             nothing_new = available_now and not planner.next(manager.state.topics).ranges
             self.progress.see_latest(planner.latest)
             if nothing_new or self.drain.requested:

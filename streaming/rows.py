@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from offsets.errors import BadRecordError, ConfigError
-from streaming.formats import FORMATS, BadItemError, Format
+from streaming.formats import BadItemError, Format, UnfitError
 from streaming.records import Message, Record, from_message
 from streaming.sinks.names import encoded_folder
+from streaming.sinks.staging import Block
 
 Function = Callable[[Record], Any]
 _SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
@@ -37,15 +38,6 @@ class RowCounts:
     bad: int = 0  # for which it returned a row marked bad
 
 
-@dataclass
-class Rows:
-    """A chunk's items for one directory, as the format's writer takes them; `count` is how many rows they are."""
-
-    rows: list[Any] = field(default_factory=list)
-    count: int = 0
-    bad: int = 0
-
-
 def load_function(name: str | None) -> Function | None:
     """The callable that `module:function` names.  Raises ConfigError, also for whatever the module's import raises."""
     if name is None:
@@ -63,56 +55,77 @@ def load_function(name: str | None) -> Function | None:
 
 
 def grouped(
-    function: Function | None, chunk: Sequence[Message], format_name: str, counts: RowCounts
-) -> dict[str, Rows]:
+    function: Function | None, chunk: Sequence[Message], format_: Format, counts: RowCounts
+) -> dict[str, Block]:
     """The chunk's rows by directory (already encoded).  Raises BadRecordError; adds to `counts`."""
     counts.records += len(chunk)
-    format_ = FORMATS[format_name]
     if function is None:
         return _as_is(chunk, format_)
-    groups: dict[str, Rows] = {}
+    rows: dict[str, _Rows] = {}
     for message in chunk:
         record = from_message(message)
         try:
-            rows, bad = _apply(function, record, format_.item, groups)
+            count, bad = _apply(function, record, rows)
         except (Exception, SystemExit) as e:
             raise BadRecordError(record.topic, record.partition, record.offset, _why(function, e), REMEDY) from e
-        counts.filtered += not rows
+        counts.filtered += not count
         counts.bad += bad > 0
-    return groups
+    return {folder: _block(function, format_, found) for folder, found in rows.items()}
 
 
-def _as_is(chunk: Sequence[Message], format_: Format) -> dict[str, Rows]:
+def _as_is(chunk: Sequence[Message], format_: Format) -> dict[str, Block]:
     try:
-        return {"": Rows(format_.items_as_is(chunk), len(chunk))} if chunk else {}
+        return {"": Block(format_.as_is(chunk), len(chunk), format_)} if chunk else {}
     except BadItemError as e:
         at = chunk[e.index]
         raise BadRecordError(at.topic(), at.partition(), at.offset(), str(e), e.remedy) from None
 
 
-def _apply(function: Function, record: Record, item: Callable[[Any], Any], groups: dict[str, Rows]) -> tuple[int, int]:
+@dataclass
+class _Rows:
+    """A chunk's rows for one directory; `records[i]` is the record behind `rows[i]`."""
+
+    rows: list[Any] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    bad: int = 0
+
+
+def _block(function: Function, format_: Format, found: _Rows) -> Block:
+    try:
+        return Block(format_.block(found.rows, None), len(found.rows), format_, bad=found.bad)
+    except (UnfitError, TypeError):
+        for row, record in zip(found.rows, found.records, strict=True):
+            try:
+                format_.block([row], None)
+            except (UnfitError, TypeError) as e:
+                why = _why(function, _Unfit(str(e)))
+                raise BadRecordError(record.topic, record.partition, record.offset, why, REMEDY) from e
+        raise
+
+
+def _apply(function: Function, record: Record, groups: dict[str, _Rows]) -> tuple[int, int]:
     """Adds the record's rows to `groups`; returns how many rows, and how many of them are bad."""
     result = function(record)
     if result is None:
         return 0, 0
     if isinstance(result, _ONE_ROW) or not isinstance(result, (list, Iterator)):
-        return 1, _add(result, item, groups)
-    bad = [_add(row, item, groups) for row in result]
+        return 1, _add(result, record, groups)
+    bad = [_add(row, record, groups) for row in result]
     return len(bad), sum(bad)
 
 
-def _add(row: Any, item: Callable[[Any], Any], groups: dict[str, Rows]) -> bool:
+def _add(row: Any, record: Record, groups: dict[str, _Rows]) -> bool:
     """Returns whether the row is bad.  Raises _Unfit."""
     folder, row, bad = row if isinstance(row, Routed) else ("", row, False)
     try:
-        made, directory = item(row), encoded_folder(folder)
-    except (ValueError, TypeError, AttributeError) as e:
+        directory = encoded_folder(folder)
+    except (ValueError, TypeError) as e:
         raise _Unfit(str(e)) from e
     group = groups.get(directory)
     if group is None:
-        group = groups[directory] = Rows()
-    group.rows.append(made)
-    group.count += 1
+        group = groups[directory] = _Rows()
+    group.rows.append(row)
+    group.records.append(record)
     group.bad += bad
     return bad
 

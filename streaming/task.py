@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.fetch import read_range
+from streaming.formats import Format
 from streaming.rows import RowCounts, grouped, load_function
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import crossing
+from streaming.taskstart import forget_archives
 
 PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the task gives up and the run exits 69
 
@@ -26,12 +28,14 @@ class StageTask:
     client: Mapping[str, str]
     sink: StagedFileSink
     place: StagingPlace
+    format: Format
     function: str | None
 
     def __call__(self, ranges: Iterable[OffsetRange]) -> Iterator[TaskResult]:
         with crossing():
             for range_ in ranges:
                 yield self.stage(range_)
+        forget_archives()
 
     def stage(self, range_: OffsetRange) -> TaskResult:
         """Reads the whole range and stages its rows.  Raises StreamErrors; on any error nothing is left half-named."""
@@ -39,6 +43,6 @@ class StageTask:
         function = load_function(self.function)
         chunks = read_range(self.client, range_, PROGRESS_SECONDS)
         # The client's stubs allow a message without topic; those that carry no error have one.
-        groups = (grouped(function, chunk, self.sink.format, counts) for chunk in chunks)  # type: ignore[arg-type]
+        groups = (grouped(function, chunk, self.format, counts) for chunk in chunks)  # type: ignore[arg-type]
         files = self.sink.stage(self.place, range_, groups)
         return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad)

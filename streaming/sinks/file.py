@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 from offsets.errors import UnavailableError
 from offsets.filesystems import Filesystem, open_filesystem
-from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile
-from streaming.formats import FORMATS
-from streaming.rows import Rows
+from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State
 from streaming.sinks import garbage, notes, staging
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.parallel import within
 from streaming.sinks.publish import Publication
+from streaming.sinks.staging import Block
 
 PATIENCE_SECONDS = 30.0
 PROBE_SECONDS = 10.0  # at the start a wrong address is the likely reason: said soon
@@ -28,22 +27,23 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class StagedFileSink:
-    """Picklable; connects at the first request.  `format`: a name in streaming.formats.FORMATS."""
+    """Picklable; connects at the first request."""
 
     filesystem: Filesystem
-    format: str
     patience_seconds: float = PATIENCE_SECONDS
 
     @property
     def url(self) -> str:
         return self.filesystem.url
 
-    def stage(self, place: StagingPlace, range_: OffsetRange, groups: Iterable[Mapping[str, Rows]]) -> list[StagedFile]:
-        """Executor: one staged file per directory of `groups` (see streaming.rows.grouped), closed and measured.
+    def stage(
+        self, place: StagingPlace, range_: OffsetRange, groups: Iterable[Mapping[str, Block]]
+    ) -> list[StagedFile]:
+        """Executor: one staged file per directory of `groups` (already encoded), closed and measured.
 
         On any error the files are given up and the error is raised.
         """
-        return staging.stage(self.filesystem, FORMATS[self.format], place, range_, groups)
+        return staging.stage(self.filesystem, place, range_, groups)
 
     def write_manifest(self, manifest: Manifest) -> ManifestRef:
         """Driver, step `manifest`: its bytes beside the files it names.  Decides nothing yet."""
@@ -95,6 +95,10 @@ class StagedFileSink:
         """
         return notes.newest_batch(self.filesystem)
 
+    def log_reset(self, state: State) -> None:
+        """Driver, after a reset: lets `newest_batch` tell where the new generation begins.  May be left out."""
+        notes.log_reset(self.filesystem, state)
+
     def check_writable(self, seconds: float = PROBE_SECONDS) -> None:
         """Before a run: writes and deletes a probe.  SinkError, or UnavailableError after `seconds` at the latest."""
         late = UnavailableError(
@@ -103,6 +107,6 @@ class StagedFileSink:
         within(seconds, lambda: notes.check_writable(self.filesystem), late)
 
 
-def open_sink(url: str, format_: str) -> StagedFileSink:
-    """The sink for a job's sink.path and sink.format.  Raises ConfigError; does not connect."""
-    return StagedFileSink(open_filesystem(url), format_)
+def open_sink(url: str) -> StagedFileSink:
+    """The sink for a job's sink.path.  Raises ConfigError; does not connect."""
+    return StagedFileSink(open_filesystem(url))

@@ -12,11 +12,13 @@ import pytest
 from offsets.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicState
 from servers.hdfs_server import Hdfs
-from streaming.rows import Rows
+from streaming.formats import open_format
 from streaming.sinks.file import StagedFileSink, StagingPlace
+from streaming.sinks.staging import Block
 
 APP = uuid.UUID(int=7).hex
 TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+TEXT = open_format("text")
 PLACES = ("local", "local without renameat2", "webhdfs")
 
 
@@ -55,6 +57,11 @@ def tree(filesystem: Filesystem, path: str = "") -> dict[str, bytes]:
     return found
 
 
+def line(text: str) -> Block:
+    """One row of a text file."""
+    return Block(TEXT.block([text], None), 1, TEXT)
+
+
 def visible(filesystem: Filesystem) -> dict[str, bytes]:
     """What a reader sees: everything but what begins with `_` or `.` in the root."""
     found: dict[str, bytes] = {}
@@ -82,7 +89,7 @@ def prepared(
 ) -> Prepared:
     """Stages one row per folder, which is the folder's name, and writes the manifest."""
     place, range_ = StagingPlace(0, epoch, seq), OffsetRange(topic, 0, seq * 10, seq * 10 + 10)
-    groups: list[Mapping[str, Rows]] = [{folder: Rows([folder.encode()], 1)} for folder in folders]
+    groups: list[Mapping[str, Block]] = [{folder: line(folder)} for folder in folders]
     files = tuple(sink.stage(place, range_, groups))
     topics = {topic: TopicState(TOPIC_ID, {0: range_.until_offset})}
     manifest = Manifest(APP, 0, epoch, seq, (range_,), topics, files, len(folders), 1_700_000_000_000)

@@ -28,9 +28,9 @@ from offsets.errors import (
 from offsets.filesystems import Filesystem, open_filesystem
 from servers.hdfs_server import Hdfs
 from servers.proxy import Mode, Proxy
-from streaming.rows import Rows
 from streaming.sinks.file import StagedFileSink, StagingPlace, open_sink
-from tests.contract.file_places import APP, PLACES, Prepared, place_of, prepared, put, tree, visible, webhdfs
+from streaming.sinks.staging import Block
+from tests.contract.file_places import APP, PLACES, Prepared, line, place_of, prepared, put, tree, visible, webhdfs
 
 
 class Killed(BaseException):
@@ -39,7 +39,7 @@ class Killed(BaseException):
 
 @pytest.fixture(params=PLACES)
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> StagedFileSink:
-    return StagedFileSink(place_of(request, tmp_path), "text", patience_seconds=2.0)
+    return StagedFileSink(place_of(request, tmp_path), patience_seconds=2.0)
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_a_crash_anywhere_in_publish_is_finished_by_a_redo(
 def test_24_racers_publish_each_file_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A reader that opens everything meanwhile never sees a short or a changing file; all racers succeed."""
     for filesystem in (open_filesystem(f"file://{tmp_path}/sink"), webhdfs(request.getfixturevalue("hdfs"))):
-        sink = StagedFileSink(filesystem, "text")
+        sink = StagedFileSink(filesystem)
         batch = prepared(sink, [f"f{n}" for n in range(4)])
         seen: list[dict[str, bytes]] = []
         done = threading.Event()
@@ -285,7 +285,7 @@ def test_a_straggler_in_a_collected_directory_harms_nobody(sink: StagedFileSink)
     old = prepared(sink, ["a"], seq=1)
     publish(sink, old)
     sink.collect_garbage((1, 2))
-    late = sink.stage(StagingPlace(0, 1, 1), old.manifest.ranges[0], [{"a": Rows([b"late"], 1)}])
+    late = sink.stage(StagingPlace(0, 1, 1), old.manifest.ranges[0], [{"a": line("late")}])
     assert visible(sink.filesystem) == old.contents
     with pytest.raises(FencedError):
         sink.publish(old.ref, old.manifest, changed)
@@ -298,9 +298,9 @@ def test_a_function_that_raises_leaves_no_file(sink: StagedFileSink) -> None:
     range_ = prepared(sink).manifest.ranges[0]
     before = tree(sink.filesystem)
 
-    def groups() -> Iterator[dict[str, Rows]]:
-        yield {"a": Rows([b"first"], 1)}
-        yield {"b": Rows([b"x" * (2 << 20)], 1)}
+    def groups() -> Iterator[dict[str, Block]]:
+        yield {"a": line("first")}
+        yield {"b": line("x" * (2 << 20))}
         raise StreamError("the user's")
 
     with pytest.raises(StreamError, match="the user's"):
@@ -434,7 +434,7 @@ def test_an_unwritable_root_is_refused_within_seconds(hdfs: Hdfs, tmp_path: Path
     for url, error, named in cases:
         began = time.monotonic()
         with pytest.raises(error, match=named) as raised:
-            open_sink(url, "text").check_writable()
+            open_sink(url).check_writable()
         assert raised.value.remedy
         assert time.monotonic() - began < 10
 
@@ -444,7 +444,7 @@ def test_a_lost_reply_to_a_rename_is_resolved_by_asking_for_the_source(
 ) -> None:
     """Each rename lands while its reply is dropped: the publication succeeds, and each file is there once."""
     between = proxy(hdfs.webhdfs)
-    sink = StagedFileSink(open_filesystem(f"webhdfs://{between.address}/tests/lost?user={hdfs.user}", {}), "text")
+    sink = StagedFileSink(open_filesystem(f"webhdfs://{between.address}/tests/lost?user={hdfs.user}", {}))
     sink = replace(sink, filesystem=replace(sink.filesystem, parallelism=1))
     batch = prepared(sink, ["a", "b", "c"])
     at("publish.each", lambda: between.switch(Mode.DROP_REPLIES, drops=1))
@@ -457,7 +457,7 @@ def test_a_namenode_that_is_killed_in_mid_publish_costs_a_wait_or_another_launch
     hdfs: Hdfs, at: Callable[[str, Callable[[], None]], None]
 ) -> None:
     """UnavailableError once patience ends, naming the server; a redo waits for its restart and finishes."""
-    sink = StagedFileSink(webhdfs(hdfs), "text", patience_seconds=1.0)
+    sink = StagedFileSink(webhdfs(hdfs), patience_seconds=1.0)
     batch = prepared(sink, [f"f{n}" for n in range(6)])
     passages = iter(range(1000))
     at("publish.each", lambda: hdfs.namenode.kill() if next(passages) == 3 else None)

@@ -122,7 +122,7 @@ def hunt(
             master="local[2,4]",
             more={"spark.ui.enabled": "false"},
         )
-        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url, "json"), seed=records + batch))
+        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url), seed=records + batch))
         return hunts[-1], log
 
     yield make

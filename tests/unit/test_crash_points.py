@@ -24,10 +24,10 @@ from offsets.structs import OffsetRange, State
 from streaming.admission import admit
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.config import JobConfig, load
-from streaming.formats import FORMATS
-from streaming.rows import Rows
+from streaming.formats import open_format
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
+from streaming.sinks.staging import Block
 
 PARTITIONS, RECORDS, BATCH = 2, 6, 4
 SNAPSHOT = {"t": TopicSnapshot("id", {p: (0, RECORDS) for p in range(PARTITIONS)})}
@@ -61,7 +61,7 @@ class World:
 
     def launch(self) -> State:
         """One driver, from admission to the end of the topic."""
-        sink = open_sink(self.config.sink_path, "json")
+        sink = open_sink(self.config.sink_path)
         manager = OffsetManager(FileStore(self.config.store), current_owner("run"))
         admit(self.config, manager, sink, SNAPSHOT, lambda topics: None)
         committer = Committer(manager, sink)
@@ -119,11 +119,10 @@ class World:
 
 def stage(sink: StagedFileSink, place: StagingPlace, range_: OffsetRange) -> TaskResult:
     """What a task does with its range: every other record goes to another folder."""
-    groups: dict[str, Rows] = {}
+    json_lines, rows = open_format("json"), dict[str, list[dict[str, str]]]()
     for offset in range(range_.from_offset, range_.until_offset):
-        rows = groups.setdefault("odd" if offset % 2 else "even", Rows())
-        rows.rows.append(FORMATS["json"].item({"id": f"{range_.partition}-{offset}"}))
-        rows.count += 1
+        rows.setdefault("odd" if offset % 2 else "even", []).append({"id": f"{range_.partition}-{offset}"})
+    groups = {folder: Block(json_lines.block(found, None), len(found), json_lines) for folder, found in rows.items()}
     return TaskResult(range_, tuple(sink.stage(place, range_, [groups])), range_.size(), 0, 0)
 
 

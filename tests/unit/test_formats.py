@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka import Message
 
-from streaming.formats import FORMATS, BadItemError
+from streaming.formats import BadItemError, UnfitError, open_format
 
 
 class Point(NamedTuple):
@@ -29,33 +29,35 @@ def message(value: bytes | None, offset: int = 0, **fields: Any) -> Message:
     return Message("t", 1, offset, value=value, timestamp=(1, 1700), **fields)
 
 
-def written(name: str, *chunks: list[bytes]) -> bytes:
-    """The file that a format's writer makes of lists of items."""
+def written(name: str, *blocks: Any) -> bytes:
+    """The file that a format's writer makes of blocks."""
     parts: list[bytes] = []
-    writer = FORMATS[name].open(parts.append)
-    for chunk in chunks:
-        writer.write_rows(chunk)
+    writer = open_format(name).open(parts.append, None)
+    for block in blocks:
+        writer.write_block(block)
     writer.close()
     return b"".join(parts)
 
 
 def test_lines_end_with_a_line_feed_each() -> None:
     """Also the last, so that files can be concatenated; no rows, no bytes; an empty row is an empty line."""
-    assert written("text", [b"a", b""], [], [b"b"]) == b"a\n\nb\n"
-    assert written("text") == b""
+    text = open_format("text")
+    blocks = [text.block(rows, None) for rows in (["a", ""], [], [b"b"])]
+    assert written("text", *blocks) == b"a\n\nb\n"
+    assert written("text") == written("text", text.as_is([])) == b""
 
 
 @pytest.mark.parametrize(("row", "line"), [("é", "é".encode()), (b"\xff\0", b"\xff\0"), ("", b""), ("a\rb", b"a\rb")])
 def test_text_takes_str_and_bytes(row: Any, line: bytes) -> None:
     """Bytes as they are, str as UTF-8."""
-    assert FORMATS["text"].item(row) == line
+    assert open_format("text").block([row], None) == line + b"\n"
 
 
 @pytest.mark.parametrize("row", ["a\nb", b"\n", "\ud800", 1, {"a": 1}, Point(1), None])
 def test_text_refuses_what_is_not_one_line(row: Any) -> None:
     """Never two lines for one row, never the repr of an object."""
-    with pytest.raises((ValueError, TypeError)):
-        FORMATS["text"].item(row)
+    with pytest.raises((UnfitError, TypeError)):
+        open_format("text").block(["fine", row], None)
 
 
 @pytest.mark.parametrize(
@@ -70,23 +72,22 @@ def test_text_refuses_what_is_not_one_line(row: Any) -> None:
 )
 def test_json_takes_objects(row: Any, value: Any) -> None:
     """Decimals keep every digit as strings, dates are ISO, NamedTuples are objects at any depth; always one line."""
-    line = FORMATS["json"].item(row)
-    assert b"\n" not in line
-    assert json.loads(line) == value
+    lines = open_format("json").block([row, {}, row], None)
+    assert lines.count(b"\n") == 3
+    assert [json.loads(line) for line in lines.splitlines()] == [value, {}, value]
 
 
 @pytest.mark.parametrize("row", ["{}", b"{}", 1, [1], (1, 2), None, {1: 2}, {"a": b"x"}, {"a": 2**70}, {"a": "\ud800"}])
 def test_json_refuses_what_is_no_object_or_would_lose(row: Any) -> None:
     """A str is not guessed to be JSON, bytes not to be text, and a number is never rounded."""
     with pytest.raises((ValueError, TypeError)):
-        FORMATS["json"].item(row)
+        open_format("json").block([{}, row], None)
 
 
 def test_text_as_is_is_the_values() -> None:
     """Byte for byte, an empty value as an empty line; one item for the chunk."""
-    items = FORMATS["text"].items_as_is([message(b"a"), message(b""), message(b"\xff")])
-    assert written("text", items) == b"a\n\n\xff\n"
-    assert FORMATS["text"].items_as_is([]) == []
+    block = open_format("text").as_is([message(b"a"), message(b""), message(b"\xff")])
+    assert written("text", block) == b"a\n\n\xff\n"
 
 
 @pytest.mark.parametrize("value", [None, b"\n", b"a\nb", b"a\n"])
@@ -96,7 +97,7 @@ def test_text_as_is_names_the_value_that_is_not_one_line(value: bytes | None, in
     chunk = [message(b"fine") for _ in range(3)]
     chunk[index] = message(value)
     with pytest.raises(BadItemError) as raised:
-        FORMATS["text"].items_as_is(chunk)
+        open_format("text").as_is(chunk)
     assert raised.value.index == index
     assert raised.value.remedy
 
@@ -104,8 +105,8 @@ def test_text_as_is_names_the_value_that_is_not_one_line(value: bytes | None, in
 def test_json_as_is_is_the_whole_record() -> None:
     """Every field under Kafka's name; null and empty differ; header names may repeat."""
     headers = [("h", b"1"), ("h", None)]
-    items = FORMATS["json"].items_as_is([message("é".encode(), 5, key=b"", headers=headers), message(None, 6)])
-    first, second = map(json.loads, items)
+    lines = open_format("json").as_is([message("é".encode(), 5, key=b"", headers=headers), message(None, 6)])
+    first, second = map(json.loads, lines.splitlines())
     assert first == {
         "topic": "t",
         "partition": 1,
@@ -122,5 +123,5 @@ def test_json_as_is_is_the_whole_record() -> None:
 def test_json_as_is_refuses_what_is_not_utf8(fields: dict[str, Any]) -> None:
     """Nothing is replaced by question marks."""
     with pytest.raises(BadItemError, match="UTF-8") as raised:
-        FORMATS["json"].items_as_is([message(b"fine"), message(**{"value": b"", **fields})])
+        open_format("json").as_is([message(b"fine"), message(**{"value": b"", **fields})])
     assert raised.value.index == 1

@@ -19,12 +19,12 @@ from offsets.structs import OffsetRange
 from streaming import launch
 from streaming.committer import TaskResult
 from streaming.config import load
-from streaming.formats import FORMATS
+from streaming.formats import open_format
 from streaming.launch import Launch, Options, held
 from streaming.progress import RunProgress
-from streaming.rows import Rows
 from streaming.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
+from streaming.sinks.staging import Block
 
 JOB = """
 [job]
@@ -78,9 +78,9 @@ class World:
         return sorted(line for f in files for line in f.read_text().split())
 
 
-def lines(range_: OffsetRange) -> dict[str, Rows]:
-    made = [FORMATS["text"].item(str(o)) for o in range(range_.from_offset, range_.until_offset)]
-    return {"": Rows(made, len(made))}
+def lines(range_: OffsetRange) -> dict[str, Block]:
+    text, rows = open_format("text"), [str(o) for o in range(range_.from_offset, range_.until_offset)]
+    return {"": Block(text.block(rows, None), len(rows), text)}
 
 
 def tick_until_finished(sc: Any, runner: Runner, seconds: float) -> None:

@@ -11,8 +11,12 @@ import pytest
 from confluent_kafka import Message
 
 from offsets.errors import BadRecordError, ConfigError
+from streaming.formats import open_format
 from streaming.records import Record, from_message
-from streaming.rows import Function, Routed, RowCounts, Rows, grouped, load_function
+from streaming.rows import Function, Routed, RowCounts, grouped, load_function
+from streaming.sinks.staging import Block
+
+TEXT = open_format("text")
 
 
 def chunk(*values: bytes | None) -> list[Message]:
@@ -44,12 +48,12 @@ def test_each_way_to_return_rows_is_taken_and_counted() -> None:
         }
     )
     counts = RowCounts(records=100)
-    groups = grouped(function, chunk(b"none", b"one", b"empty", b"list", b"generator", b"bad", b"dot"), "text", counts)
+    groups = grouped(function, chunk(b"none", b"one", b"empty", b"list", b"generator", b"bad", b"dot"), TEXT, counts)
     assert groups == {
-        "": Rows([b"1", b"2", b"4", b"5"], 4),
-        "x/y=1": Rows([b"3"], 1),
-        "bad": Rows([b"6", b"7"], 2, bad=2),
-        "%2E./%5Fx": Rows([b"8"], 1),
+        "": Block(b"1\n2\n4\n5\n", 4, TEXT),
+        "x/y=1": Block(b"3\n", 1, TEXT),
+        "bad": Block(b"6\n7\n", 2, TEXT, bad=2),
+        "%2E./%5Fx": Block(b"8\n", 1, TEXT),
     }
     assert counts == RowCounts(records=107, filtered=2, bad=1)
 
@@ -57,17 +61,17 @@ def test_each_way_to_return_rows_is_taken_and_counted() -> None:
 def test_without_a_function_all_goes_to_the_root() -> None:
     """Counted by records, whatever the items are; an empty chunk makes no file."""
     counts = RowCounts()
-    groups = grouped(None, chunk(b"a", b"b"), "text", counts)
+    groups = grouped(None, chunk(b"a", b"b"), TEXT, counts)
     assert {folder: rows.count for folder, rows in groups.items()} == {"": 2}
-    assert grouped(None, [], "text", counts) == {}
-    assert grouped(str, [], "text", counts) == {}
+    assert grouped(None, [], TEXT, counts) == {}
+    assert grouped(str, [], TEXT, counts) == {}
     assert counts == RowCounts(records=2)
 
 
 def test_a_bad_value_names_its_record() -> None:
     """Topic, partition, offset and a remedy."""
     with pytest.raises(BadRecordError, match="t-1 offset 11") as raised:
-        grouped(None, chunk(b"a", None), "text", RowCounts())
+        grouped(None, chunk(b"a", None), TEXT, RowCounts())
     assert (raised.value.topic, raised.value.partition, raised.value.offset) == ("t", 1, 11)
     assert raised.value.remedy
 
@@ -81,7 +85,7 @@ def test_an_error_of_the_function_names_function_line_and_record() -> None:
     """Also one raised half-way through a generator."""
     line = failing.__code__.co_firstlineno + 2
     with pytest.raises(BadRecordError, match="t-1 offset 11") as raised:
-        grouped(failing, chunk(b"1", b"x"), "text", RowCounts())
+        grouped(failing, chunk(b"1", b"x"), TEXT, RowCounts())
     assert f"failing raised ValueError: invalid literal for int() with base 10: b'x' at {__file__}:{line}" in str(
         raised.value
     )
@@ -95,7 +99,7 @@ def test_an_error_deep_in_a_library_names_the_users_line() -> None:
         return Path(str(record.topic)).read_bytes()
 
     with pytest.raises(BadRecordError, match=f"{__file__}:{function.__code__.co_firstlineno + 1}"):
-        grouped(function, chunk(b"x"), "text", RowCounts())
+        grouped(function, chunk(b"x"), TEXT, RowCounts())
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_an_error_deep_in_a_library_names_the_users_line() -> None:
 def test_a_row_that_cannot_be_written_is_a_bad_record(result: Any) -> None:
     """Types and folders are checked where the record is still known."""
     with pytest.raises(BadRecordError, match="returned what cannot be written") as raised:
-        grouped(lambda record: result, chunk(b"x"), "text", RowCounts())
+        grouped(lambda record: result, chunk(b"x"), TEXT, RowCounts())
     assert raised.value.offset == 10
 
 
@@ -113,13 +117,13 @@ def test_the_line_named_is_that_of_the_users_own_folder() -> None:
     names: dict[str, Any] = {}
     exec(compile("def f(record):\n    raise KeyError(1)\n", "/tmp/spark-1/userFiles-2/mine.py", "exec"), names)
     with pytest.raises(BadRecordError, match=r" at mine\.py:2$"):
-        grouped(names["f"], chunk(b"x"), "text", RowCounts())
+        grouped(names["f"], chunk(b"x"), TEXT, RowCounts())
 
 
 def test_a_function_that_exits_is_a_bad_record() -> None:
     """sys.exit in a function would otherwise end the batch without a word of the record."""
     with pytest.raises(BadRecordError, match=r"offset 10: .* raised SystemExit: 3"):
-        grouped(lambda record: sys.exit(3), chunk(b"x"), "text", RowCounts())
+        grouped(lambda record: sys.exit(3), chunk(b"x"), TEXT, RowCounts())
 
 
 @pytest.mark.parametrize(

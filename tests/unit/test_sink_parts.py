@@ -14,10 +14,13 @@ from offsets.errors import ConfigError, DestinationExistsError, RegisterError, S
 from offsets.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
 from offsets.filesystems.webhdfs import WebHdfsWriter
 from offsets.structs import Manifest, OffsetRange, TopicState
-from streaming.rows import Rows
+from streaming.formats import open_format
 from streaming.sinks import staging
 from streaming.sinks.file import StagedFileSink, StagingPlace
 from streaming.sinks.parallel import in_parallel, patience, within
+from streaming.sinks.staging import Block
+
+TEXT = open_format("text")
 
 
 @pytest.mark.parametrize("url", ["file:///a", "file:///a/b%20c/", "webhdfs://h:9870/a", "webhdfs://h:9870/a?user=u"])
@@ -106,8 +109,8 @@ def test_the_first_failure_keeps_the_rest_from_beginning() -> None:
 def test_files_lack_neither_handles_nor_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More folders than may be open: the one unused for longest is finished, and a new one gets the next name."""
     monkeypatch.setattr(staging, "MAX_OPEN", 2)
-    sink = StagedFileSink(LocalFilesystem(str(tmp_path)), "text")
-    groups = [{folder: Rows([folder.encode()], 1, bad=1)} for folder in "abacbca"]
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path)))
+    groups = [{folder: Block(folder.encode() + b"\n", 1, TEXT, bad=1)} for folder in "abacbca"]
     files = sink.stage(StagingPlace(0, 1, 1), OffsetRange("t", 0, 0, 7), groups)
     assert sum(file.count for file in files) == sum(file.bad for file in files) == 7
     assert len({file.final for file in files}) == len({file.staged for file in files}) == len(files)
@@ -178,10 +181,10 @@ def test_within_gives_up_what_hangs() -> None:
 @pytest.mark.parametrize("seen", [None, b"short"])
 def test_what_the_driver_does_not_see_whole_is_never_decided(tmp_path: Path, seen: bytes | None) -> None:
     """Executors with disks of their own (file: on a cluster): the batch stops, where all of it used to be lost."""
-    sink = StagedFileSink(LocalFilesystem(str(tmp_path / "driver")), "text")
-    elsewhere = StagedFileSink(LocalFilesystem(str(tmp_path / "executor")), "text")
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path / "driver")))
+    elsewhere = StagedFileSink(LocalFilesystem(str(tmp_path / "executor")))
     range_ = OffsetRange("t", 0, 0, 7)
-    (file,) = elsewhere.stage(StagingPlace(0, 1, 1), range_, [{"": Rows([b"whole row"], 1)}])
+    (file,) = elsewhere.stage(StagingPlace(0, 1, 1), range_, [{"": Block(b"whole row\n", 1, TEXT)}])
     if seen is not None:
         writer = sink.filesystem.create(file.staged)
         writer.write(seen)
@@ -212,10 +215,10 @@ def test_a_refusal_of_hdfs_is_told_without_the_servers_trace() -> None:
 
 def test_a_register_behind_the_batch_log_is_told_without_a_remedy_that_doubles(tmp_path: Path) -> None:
     """Put back from a copy: refused before it plans, and at the log entry; nobody is told to move the entry away."""
-    sink = StagedFileSink(LocalFilesystem(str(tmp_path)), "text")
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path)))
     range_, topics = OffsetRange("t", 0, 0, 7), {"t": TopicState("i", {0: 7})}
     for epoch in (1, 2):
-        (file,) = sink.stage(StagingPlace(0, epoch, 4), range_, [{"": Rows([b"row"], 1)}])
+        (file,) = sink.stage(StagingPlace(0, epoch, 4), range_, [{"": Block(b"row\n", 1, TEXT)}])
         manifest = Manifest("app", 0, epoch, 4, (range_,), topics, (file,), 1, 0)
         ref = sink.write_manifest(manifest)
         if epoch == 1:
