@@ -22,6 +22,7 @@ from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.config import SECRET_KEY, JobConfig
 from streaming.direct import range_stream
+from streaming.formats import open_format
 from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
 from streaming.sinks.file import StagedFileSink
@@ -45,9 +46,10 @@ TRACING_LOGGERS = ("org.apache.spark.executor.Executor", "org.apache.spark.sched
 def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
     """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
     client = {"group.id": config.name, **config.kafka}
+    format_ = open_format(config.sink_format)
 
     def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
-        return rdd.mapPartitions(StageTask(client, sink, place, config.function)).collect()
+        return rdd.mapPartitions(StageTask(client, sink, place, format_, config.function)).collect()
 
     return stage
 
