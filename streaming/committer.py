@@ -18,6 +18,7 @@ from offsets.protocol import advance
 from offsets.structs import Manifest, OffsetRange, StagedFile
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
+from streaming.sinks.retention import KEEP_BATCHES, BatchLogRetention
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ class Stopwatch:
 class Committer:
     """Moves batches through the protocol.  Not thread-safe: one batch at a time (rule S)."""
 
-    def __init__(self, manager: OffsetManager, sink: StagedFileSink) -> None:
+    def __init__(self, manager: OffsetManager, sink: StagedFileSink, keep_batches: int = KEEP_BATCHES) -> None:
         self._manager, self._sink = manager, sink
+        self._retention = BatchLogRetention(sink.filesystem, keep_batches)
 
     def commit(self, batch: Batch, results: Iterable[TaskResult], watch: Stopwatch) -> Manifest:
         """Publishes and commits what the tasks staged.  Raises without having changed anything before `prepare`."""
@@ -102,6 +104,7 @@ class Committer:
         state = self._manager.state
         if state.pending is None:
             self._sink.collect_garbage((state.epoch, state.seq))
+            self._retention.prune(state.generation, state.seq)
 
 
 def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...]) -> Manifest:

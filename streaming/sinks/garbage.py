@@ -1,4 +1,4 @@
-"""Driver: rule G.  Deletes staging of batches that can never be prepared again, and nothing else.
+"""Driver: rule G.  Deletes staging of batches that can never be prepared again, and what dead launches left beside it.
 
 May be stale, slow, killed or run twice: whatever it may delete stays deletable for ever.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from offsets.errors import StreamError
 from offsets.failpoints import reach
 from offsets.filesystems import Filesystem
-from streaming.sinks.names import ASIDE, STAGING
+from streaming.sinks.names import ASIDE, LEFTOVERS, STAGING
 from streaming.sinks.notes import numbered
 
 LOG = logging.getLogger(__name__)
@@ -24,18 +24,19 @@ def collect_garbage(filesystem: Filesystem, older_than: tuple[int, int]) -> None
     Only for a driver whose last register write succeeded and left nothing pending.
     """
     try:
-        for directory in _old_directories(filesystem, *older_than):
+        left = [entry.name for entry in filesystem.list(STAGING)]
+        for directory in _old_directories(filesystem, left, *older_than):
             _collect(filesystem, directory)
-        for left in filesystem.list(STAGING):
-            if left.name.startswith(ASIDE):
-                filesystem.delete(f"{STAGING}/{left.name}", recursive=True)
+        for name in left:
+            if name.startswith((ASIDE, *LEFTOVERS)):
+                filesystem.delete(f"{STAGING}/{name}", recursive=True)
     except (StreamError, OSError) as e:
         LOG.warning("staging of finished batches stays until the next batch: %s", e)
 
 
-def _old_directories(filesystem: Filesystem, epoch: int, seq: int) -> Iterator[str]:
+def _old_directories(filesystem: Filesystem, left: Iterable[str], epoch: int, seq: int) -> Iterator[str]:
     """Whole epochs before `epoch`, and the batches before `seq` in it."""
-    epochs = numbered(filesystem, STAGING)
+    epochs = [name for name in left if name.isdecimal()]
     yield from (f"{STAGING}/{name}" for name in epochs if int(name) < epoch)
     if str(epoch) in epochs:
         batches = numbered(filesystem, f"{STAGING}/{epoch}")

@@ -15,8 +15,14 @@ from offsets.structs import OffsetRange
 MARKER = "_application.json"
 STAGING = "_staging"
 BATCHES = "_batches"
+RESET = ".reset.json"
 MANIFEST = "manifest.json"
 ASIDE = ".gone-"  # batch directories on their way out
+PROBE, MARKER_TEMP = "probe-", "marker-"
+LEFTOVERS = (PROBE, MARKER_TEMP)  # of launches that were killed while they looked around
+RUNS = "_runs"
+PAUSED = "_paused.json"
+QUARANTINE = "_quarantine"
 MAX_COMPONENT = 200  # bytes; file systems take 255, and tools append to names
 MAX_TOPIC = 100
 MAX_FOLDER = 2000  # bytes; Linux takes paths of 4096, HDFS of 8000
@@ -73,6 +79,11 @@ def final_name(range_: OffsetRange, place: StagingPlace, part: int, extension: s
 def batch_entry(generation: int, seq: int) -> str:
     """Where the batch log keeps a batch's manifest."""
     return f"{BATCHES}/{generation}/{seq:010d}.json"
+
+
+def reset_entry(generation: int) -> str:
+    """Where the batch log keeps the offsets that a reset has begun a generation at."""
+    return f"{BATCHES}/{generation}{RESET}"
 
 
 def joined(*parts: str) -> str:

@@ -19,8 +19,19 @@ from offsets.errors import (
 )
 from offsets.filesystems import Filesystem
 from offsets.filesystems.base import parent
-from offsets.structs import Manifest, ManifestRef
-from streaming.sinks.names import BATCHES, MANIFEST, MARKER, STAGING, StagingPlace, batch_entry
+from offsets.structs import Manifest, ManifestRef, State
+from streaming.sinks.names import (
+    BATCHES,
+    MANIFEST,
+    MARKER,
+    MARKER_TEMP,
+    PROBE,
+    RESET,
+    STAGING,
+    StagingPlace,
+    batch_entry,
+    reset_entry,
+)
 
 REWOUND = "the register is older than what is published (put back from a copy?), or two registers serve this sink"
 REBUILD = (
@@ -102,16 +113,46 @@ class LoggedBatch(NamedTuple):
 
 def newest_batch(filesystem: Filesystem) -> LoggedBatch | None:
     """The newest entry of the batch log; None if there is none.  StateDamagedError if it is damaged."""
-    for generation in reversed(numbered(filesystem, BATCHES)):
-        entries = [s.name for s in filesystem.list(f"{BATCHES}/{generation}")]
-        numbers = [int(name[:-5]) for name in entries if name.endswith(".json") and name[:-5].isdecimal()]
-        if numbers:
-            path = batch_entry(int(generation), max(numbers))
-            data = filesystem.read(path)
-            manifest = codec.decode_manifest(data, f"{filesystem.url}/{path}")
-            staged = ManifestRef(_manifest_path(manifest), codec.digest(data), len(manifest.files))
-            return LoggedBatch(path, manifest, staged if filesystem.status(staged.path) else None)
+    found = {entry.name for entry in filesystem.list(BATCHES)}
+    generations = {int(name.removesuffix(RESET)) for name in found if name.removesuffix(RESET).isdecimal()}
+    for generation in sorted(generations, reverse=True):
+        if numbers := logged_numbers(filesystem, generation):
+            return _logged(filesystem, batch_entry(generation, numbers[-1]))
+        if (reset := reset_entry(generation)).rpartition("/")[2] in found:
+            return _logged(filesystem, reset)
     return None
+
+
+def logged_numbers(filesystem: Filesystem, generation: int) -> list[int]:
+    """Of the batches of this generation that are in the log, ascending."""
+    names = (entry.name for entry in filesystem.list(f"{BATCHES}/{generation}"))
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
+
+
+def log_reset(filesystem: Filesystem, state: State) -> None:
+    """Where a generation begins, for a rebuild before its first batch is logged.  Nothing before the first batch."""
+    if not state.seq:
+        return
+    begun = Manifest(
+        app=state.app,
+        generation=state.generation,
+        epoch=state.epoch,
+        seq=state.seq - 1,
+        ranges=(),
+        topics=state.topics,
+        files=(),
+        records=0,
+        time_ms=state.time_ms,
+    )
+    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
+    _write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+
+
+def _logged(filesystem: Filesystem, path: str) -> LoggedBatch:
+    data = filesystem.read(path)
+    manifest = codec.decode_manifest(data, f"{filesystem.url}/{path}")
+    staged = ManifestRef(_manifest_path(manifest), codec.digest(data), len(manifest.files))
+    return LoggedBatch(path, manifest, staged if manifest.ranges and filesystem.status(staged.path) else None)
 
 
 def numbered(filesystem: Filesystem, directory: str) -> list[str]:
@@ -130,7 +171,7 @@ def read_marker(filesystem: Filesystem) -> str | None:
 
 def write_marker(filesystem: Filesystem, app: str) -> None:
     """Fine if it is there for the same application; RegisterError if for another."""
-    temporary = f"{STAGING}/marker-{uuid.uuid4().hex}"
+    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:
         _write_once(filesystem, MARKER, codec.encode_marker(app), temporary)
     except DestinationExistsError as e:
@@ -142,7 +183,7 @@ def write_marker(filesystem: Filesystem, app: str) -> None:
 
 def check_writable(filesystem: Filesystem) -> None:
     """Writes a small file below the root and deletes it.  Raises SinkError or UnavailableError."""
-    path = f"{STAGING}/probe-{uuid.uuid4().hex}"
+    path = f"{STAGING}/{PROBE}{uuid.uuid4().hex}"
     try:
         _write(filesystem, path, b"probe\n")
         filesystem.delete(path)

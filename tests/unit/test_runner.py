@@ -24,6 +24,8 @@ START = datetime(2026, 11, 21, 12, 0, 0)
 class FakeSink:
     """Remembers what was published."""
 
+    filesystem: Any = None  # only retention would look at it, and not before a hundred thousand batches
+
     def __init__(self) -> None:
         self.published: list[Manifest] = []
 
