@@ -1,0 +1,90 @@
+"""Which Hive tables and partitions a batch's files belong to, and the statements that register them.  Pure.
+
+A table is a folder without its `key=value` components, a partition is what these name.  What begins with `_` is no
+data.  Hive's names are case-insensitive; columns that a path already carries are left out of the files' columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from offsets.structs import Manifest
+
+# Formats that Hive itself reads by a SerDe that every Hive has; csv and json need one that is not always there.
+STORED_AS: Mapping[str, str] = {"parquet": "PARQUET", "avro": "AVRO", "text": "TEXTFILE"}
+
+
+class Partition(NamedTuple):
+    """One folder of a table, which is a folder too ("" for the sink's root)."""
+
+    table: str
+    folder: str
+    values: tuple[tuple[str, str], ...]  # (column, value) from the left; () if the table has no partitions
+
+
+@dataclass(frozen=True)
+class Place:
+    """How Hive sees the sink: `location` is its root as a Hadoop URL, `name` the table of the root itself."""
+
+    database: str
+    location: str
+    name: str
+    stored_as: str
+
+    def table_name(self, table: str) -> str:
+        """`database`.`table`, quoted, in the characters that every Hive takes."""
+        plain = re.sub(r"\W+", "_", unquote(table), flags=re.ASCII).strip("_").lower() or self.name
+        return f"`{self.database}`.`{plain}`"
+
+
+def partitions_of(manifest: Manifest) -> list[Partition]:
+    """Of all data files of the batch, each once, sorted."""
+    folders = {file.final.rpartition("/")[0] for file in manifest.files}
+    return sorted({partition_of(folder) for folder in folders if not folder.startswith("_")})
+
+
+def partition_of(folder: str) -> Partition:
+    """`folder` is encoded as it lies in the sink; values are decoded.  It ends with the last of its pairs."""
+    parts = folder.split("/") if folder else []
+    at = [i for i, part in enumerate(parts) if "=" in part] or [len(parts)]
+    pairs = [parts[i].partition("=") for i in at if i < len(parts)]
+    values = tuple((unquote(key).lower(), unquote(value)) for key, _, value in pairs)
+    return Partition("/".join(parts[: at[0]]), "/".join(parts[: at[-1] + 1]), values)
+
+
+def create_table(place: Place, partition: Partition, columns: Iterable[tuple[str, str]]) -> str:
+    """`columns`: (name, Hive type) of the files."""
+    keys = [key for key, _ in partition.values]
+    listed = ", ".join(f"{_quoted(name)} {type_}" for name, type_ in columns if name.lower() not in keys)
+    by = f" PARTITIONED BY ({', '.join(f'{_quoted(key)} STRING' for key in keys)})" if keys else ""
+    return (
+        f"CREATE EXTERNAL TABLE IF NOT EXISTS {place.table_name(partition.table)} ({listed}){by} "
+        f"STORED AS {place.stored_as} LOCATION {_text(_joined(place.location, partition.table))}"
+    )
+
+
+def add_partitions(place: Place, partitions: Iterable[Partition]) -> str:
+    """One statement for partitions of one table, at least one; those that are there already do no harm."""
+    listed = list(partitions)
+    clauses = " ".join(
+        f"PARTITION ({', '.join(f'{_quoted(k)}={_text(v)}' for k, v in p.values)}) "
+        f"LOCATION {_text(_joined(place.location, p.folder))}"
+        for p in listed
+    )
+    return f"ALTER TABLE {place.table_name(listed[0].table)} ADD IF NOT EXISTS {clauses}"
+
+
+def _joined(location: str, folder: str) -> str:
+    return f"{location.rstrip('/')}/{folder}" if folder else location.rstrip("/")
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
