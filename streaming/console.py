@@ -1,0 +1,50 @@
+"""What every script that takes a job file shares: its arguments, reading it, and how trouble is told on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from offsets.errors import ConfigError, StreamError
+from streaming.config import JobConfig, load
+from streaming.taskerrors import trace
+
+QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
+
+
+def job_arguments(parser: argparse.ArgumentParser) -> None:
+    """JOB.cfg and --set, as `job` and `overrides`."""
+    parser.add_argument("job", metavar="JOB.cfg", help="the job file")
+    parser.add_argument(
+        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
+    )
+
+
+def read_config(job_file: str, overrides: Sequence[str] = ()) -> JobConfig:
+    """The job.  Raises ConfigError; connects to nothing."""
+    try:
+        text = Path(job_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError([f"cannot read the job file {job_file}: {e}"], "give the path of an INI file") from None
+    return load(job_file, text, overrides)
+
+
+def complain(log: logging.Logger, error: StreamError, debug: bool = False) -> None:
+    """One line a problem, with the remedy; no stack trace unless asked for."""
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    for problem in problems[:-1]:
+        log.error(problem)
+    log.error("%s%s", problems[-1], f"; remedy: {error.remedy}" if error.remedy else "")
+    if debug:
+        log.error(trace(error))
+
+
+def set_up_logging(debug: bool = False) -> None:
+    """Everything goes to stderr.  Libraries that print traces of what we already say in a line are kept quiet."""
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if debug else logging.INFO, format=form, force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.CRITICAL)
