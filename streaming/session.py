@@ -6,6 +6,7 @@ Never calls `ssc.checkpoint`: a DStream checkpoint dies at a code upgrade, and t
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -29,6 +30,7 @@ from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask
 from streaming.taskerrors import summary
+from streaming.taskstart import local_sockets
 from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:
@@ -58,10 +60,12 @@ def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
 def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[SparkContext]:
     """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
     quiet = not debug and "spark.log.level" not in config.spark
-    conf = configured(config, debug)
-    if conf.get("spark.master", "").startswith("local"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
+        conf = configured(config, debug)
+        if on_this_machine(conf.get("spark.master", "")):
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            for key, value in local_sockets(Path(scratch)).items():
+                conf.setIfMissing(key, value)
         sc = started(conf)
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, interrupted(drain))
@@ -89,6 +93,11 @@ def configured(config: JobConfig, debug: bool) -> SparkConf:
     # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
     conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
     return conf
+
+
+def on_this_machine(master: str) -> bool:
+    """Whether tasks run in the driver's own JVM.  `local-cluster[...]` is a cluster: its executors share no memory."""
+    return re.fullmatch(r"local(\[.*\])?", master) is not None
 
 
 def without_secrets(conf: SparkConf) -> SparkConf:
