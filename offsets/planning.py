@@ -56,7 +56,7 @@ def plan(
     if losses:
         raise DataLossError(losses, _remedy(topics, snapshot, losses, job))
     cursor = _with_new_partitions(topics, snapshot)
-    lags = {tp: end - _offset(cursor, tp) for tp, end in _ends(cursor, snapshot, until)}
+    lags = {tp: max(0, end - _offset(cursor, tp)) for tp, end in _ends(cursor, snapshot, until)}
     taken = lags if max_records is None else split_by_lag(lags, max_records)
     return Plan(tuple(_ranges(cursor, taken)), cursor)
 
@@ -119,7 +119,7 @@ def _remedy(
 ) -> str:
     missing = sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING")
     if missing:
-        return f"correct [kafka] bootstrap.servers or [source] subscribe, or create {', '.join(missing)} again"
+        return f"correct [kafka] bootstrap.servers or [source], or create {', '.join(missing)} again"
     setting = "source.startingOffsets=" + json.dumps(resume_offsets(topics, snapshot, losses), separators=(",", ":"))
     command = f"run_stream.py {job} --recover offsets --set {shlex.quote(setting)}"
     return f"if these records are to be given up, start a new generation at what is readable: {command}"

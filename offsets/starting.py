@@ -1,64 +1,121 @@
-"""Where a first launch, or a new generation, begins: ``earliest``, ``latest`` or an offset for every partition.
+"""Where a first launch, or a new generation, begins: ``earliest``, ``latest``, an offset or a time for every partition.
 
-Judges a whole specification and reports all that is wrong with it at once.  Never fills in what was not said.
+Judges a whole specification and reports all that is wrong with it at once.  Never fills in what was not said, never
+asks Kafka: the offsets that belong to times are given to it.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from offsets.errors import ConfigError
 from offsets.planning import TopicSnapshot
-from offsets.structs import TopicState
+from offsets.structs import TopicPartition, TopicState
 
 EARLIEST, LATEST = -2, -1  # as in Structured Streaming's JSON and in Kafka's own ListOffsets
-Spec = str | Mapping[str, Mapping[int, int]]  # "earliest", "latest" or {topic: {partition: offset, EARLIEST or LATEST}}
+OFFSETS, TIMES = "source.startingOffsets", "source.startingOffsetsByTimestamp"
+Numbers = Mapping[str, Mapping[int, int]]  # {topic: {partition: offset, EARLIEST or LATEST; or ms since the epoch}}
+Spec = str | Numbers  # "earliest", "latest" or offsets
+Snapshot = Mapping[str, TopicSnapshot]
 
 
-def starting_topics(spec: Spec, snapshot: Mapping[str, TopicSnapshot]) -> dict[str, TopicState]:
+@dataclass(frozen=True)
+class AtTimes:
+    """The first record at or after a time: one for all (ms since the epoch), or one for every partition.
+
+    `latest`: begin at the end where there is no such record, instead of stopping.
+    """
+
+    times: int | Numbers
+    latest: bool = False
+
+
+def starting_topics(spec: Spec, snapshot: Snapshot) -> dict[str, TopicState]:
     """The cursor to begin with, for every partition of `snapshot`, topic ids pinned.
 
     An explicit `spec` must name exactly the partitions that exist, each with an offset in [beginning, end].  Raises
     ConfigError with every mistake and the nearest names.
     """
     wanted = _same_for_all(spec, snapshot) if isinstance(spec, str) else spec
-    problems = list(_problems(wanted, snapshot))
-    if problems:
-        raise ConfigError(problems, "correct source.startingOffsets; nothing was written")
+    _refuse([*_unnamed(OFFSETS, wanted, snapshot), *_outside(wanted, snapshot)], OFFSETS)
     return {name: TopicState(now.id, _resolved(wanted[name], now)) for name, now in snapshot.items()}
 
 
-def _same_for_all(word: str, snapshot: Mapping[str, TopicSnapshot]) -> Mapping[str, Mapping[int, int]]:
+def wanted_times(start: AtTimes, snapshot: Snapshot) -> dict[TopicPartition, int]:
+    """The time to look up for every partition of `snapshot`.  Raises ConfigError unless exactly these are named."""
+    times = start.times
+    if isinstance(times, int):
+        times = {name: dict.fromkeys(now.partitions, times) for name, now in snapshot.items()}
+    _refuse(list(_unnamed(TIMES, times, snapshot)), TIMES)
+    return {TopicPartition(name, p): time for name, of in times.items() for p, time in of.items()}
+
+
+def topics_at_times(
+    start: AtTimes, found: Mapping[TopicPartition, int | None], snapshot: Snapshot
+) -> dict[str, TopicState]:
+    """As `starting_topics`, from what Kafka `found` for `wanted_times` before it gave `snapshot`.
+
+    None: no record at or after the time.  Raises ConfigError with all of these, unless `start.latest`.
+    """
+    late = [] if start.latest else [tp for tp, offset in sorted(found.items()) if offset is None]
+    _refuse([f"{tp.topic}-{tp.partition}: no record at or after the time that is set" for tp in late], None)
+    spec = {
+        name: {p: _since(found[TopicPartition(name, p)], now, p) for p in now.partitions}
+        for name, now in snapshot.items()
+    }
+    return starting_topics(spec, snapshot)
+
+
+def _since(offset: int | None, now: TopicSnapshot, partition: int) -> int:
+    """Retention may have passed the offset since it was found: what is left is at or after the time as well."""
+    return LATEST if offset is None else max(offset, now.partitions[partition][0])
+
+
+def _refuse(problems: list[str], setting: str | None) -> None:
+    if problems:
+        how = (
+            f"correct {setting}"
+            if setting
+            else "choose an earlier time, or source.startingOffsetsByTimestampStrategy = latest"
+        )
+        raise ConfigError(problems, f"{how}; nothing was written")
+
+
+def _same_for_all(word: str, snapshot: Snapshot) -> Numbers:
     words = {"earliest": EARLIEST, "latest": LATEST}
     if word not in words:
-        remedy = "correct source.startingOffsets; nothing was written"
-        raise ConfigError(
-            [f"source.startingOffsets: expected earliest, latest or JSON, found {word!r}{_nearest(word, words)}"],
-            remedy,
-        )
+        _refuse([f"{OFFSETS}: expected earliest, latest or JSON, found {word!r}{_nearest(word, words)}"], OFFSETS)
     return {name: dict.fromkeys(now.partitions, words[word]) for name, now in snapshot.items()}
 
 
-def _problems(wanted: Mapping[str, Mapping[int, int]], snapshot: Mapping[str, TopicSnapshot]) -> Iterator[str]:
+def _unnamed(setting: str, wanted: Numbers, snapshot: Snapshot) -> Iterator[str]:
+    """What is named and not there, or there and not named."""
     for name in sorted(wanted.keys() - snapshot.keys()):
-        yield f"source.startingOffsets names topic {name}, which is not read{_nearest(name, snapshot)}"
+        yield f"{setting} names topic {name}, which is not read{_nearest(name, snapshot)}"
     for name, now in sorted(snapshot.items()):
         if name in wanted:
-            yield from _topic_problems(name, wanted[name], now)
+            yield from _unnamed_partitions(setting, name, wanted[name], now)
         else:
             hint = _nearest(name, wanted.keys() - snapshot.keys())
-            yield f"source.startingOffsets says nothing about topic {name}{hint}"
+            yield f"{setting} says nothing about topic {name}{hint}"
 
 
-def _topic_problems(name: str, wanted: Mapping[int, int], now: TopicSnapshot) -> Iterator[str]:
+def _unnamed_partitions(setting: str, name: str, wanted: Mapping[int, int], now: TopicSnapshot) -> Iterator[str]:
     for partition in sorted(wanted.keys() - now.partitions.keys()):
-        yield f"{name}-{partition} does not exist: the topic has {_list_partitions(now)}"
+        yield f"{name}-{partition} is not read: {_list_partitions(now)}"
     for partition, (beginning, end) in sorted(now.partitions.items()):
         if partition not in wanted:
-            yield f"source.startingOffsets says nothing about {name}-{partition} [{beginning},{end}]"
-        elif wanted[partition] not in (EARLIEST, LATEST) and not beginning <= wanted[partition] <= end:
-            yield f"{name}-{partition} offset {wanted[partition]} is outside [{beginning},{end}]"
+            yield f"{setting} says nothing about {name}-{partition} [{beginning},{end}]"
+
+
+def _outside(wanted: Numbers, snapshot: Snapshot) -> Iterator[str]:
+    for name, now in sorted(snapshot.items()):
+        for partition, (beginning, end) in sorted(now.partitions.items()):
+            offset = wanted.get(name, {}).get(partition, EARLIEST)
+            if offset not in (EARLIEST, LATEST) and not beginning <= offset <= end:
+                yield f"{name}-{partition} offset {offset} is outside [{beginning},{end}]"
 
 
 def _resolved(wanted: Mapping[int, int], now: TopicSnapshot) -> dict[int, int]:
@@ -67,7 +124,11 @@ def _resolved(wanted: Mapping[int, int], now: TopicSnapshot) -> dict[int, int]:
 
 
 def _list_partitions(now: TopicSnapshot) -> str:
-    return f"partitions 0 to {max(now.partitions)}" if now.partitions else "no partitions"
+    return (
+        f"its partitions are {', '.join(map(str, sorted(now.partitions)))}"
+        if now.partitions
+        else "it has no partitions"
+    )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping
 
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
-from offsets.starting import starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
-from streaming.planner import Snapshot
 from streaming.sinks.file import StagedFileSink
 
 
@@ -22,10 +20,12 @@ def admit(
     config: JobConfig,
     manager: OffsetManager,
     sink: StagedFileSink,
-    snapshot: Snapshot,
+    start: Callable[[], Mapping[str, TopicState]],
     check: Callable[[Mapping[str, TopicState]], object],
 ) -> None:
     """Creates what a first launch needs, then takes the register (protocol step `take`).
+
+    `start` says where a first launch begins; it is asked of no other.
 
     Raises RegisterError when register and sink do not belong together, and whatever `check` raises at the register's
     topics; then nothing was written.  A batch that is pending must be finished whatever Kafka still has: no check.
@@ -35,7 +35,7 @@ def admit(
     if state is not None and state.pending is None:
         check(state.topics)
     if decision is Decision.CREATE:
-        manager.create(uuid.uuid4().hex, starting_topics(config.starting_offsets, snapshot))
+        manager.create(uuid.uuid4().hex, start())
     if decision is not Decision.TAKE:
         sink.write_marker(manager.state.app)
     manager.take()

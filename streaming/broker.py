@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from offsets.errors import StreamError, UnavailableError
 from offsets.planning import TopicSnapshot
+from offsets.structs import TopicPartition
 from streaming.client import open_admin
 
 T = TypeVar("T")
@@ -81,6 +83,13 @@ class Broker:
         metadata = self._within_deadline(self._list_topics)
         return sorted(name for name in metadata.topics if not name.startswith("__"))
 
+    def offsets_for_times(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """The first offset at or after each time (ms since the epoch) that a reader of committed records can reach.
+
+        None: there is none.  Says nothing of topic ids: take a snapshot before and after.
+        """
+        return self._within_deadline(lambda left: self._look_up(times, left))
+
     def close(self) -> None:
         """Gives up the connection; no call is possible after it."""
         self._admin = None
@@ -110,7 +119,7 @@ class Broker:
         after = self._describe(topics, left)
         if after != before:
             raise _Again("topics are being created, deleted or enlarged")
-        self._seen[topics] = after
+        self._seen = {topics: after}
         return {topic: TopicSnapshot(seen.id, offsets.get(topic, {})) for topic, seen in after.items()}
 
     def _describe(self, topics: tuple[str, ...], left: float) -> dict[str, _Description]:
@@ -119,20 +128,27 @@ class Broker:
         return {t: _Description(str(d.topic_id), tuple(sorted(p.id for p in d.partitions))) for t, d in found if d}
 
     def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, dict[int, tuple[int, int]]]:
-        wanted = [TopicPartition(t, p) for t, d in described.items() for p in d.partitions]
-        firsts, ends = (self._ask_offsets(wanted, spec, left) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        wanted = [Place(t, p) for t, d in described.items() for p in d.partitions]
+        specs = (OffsetSpec.earliest(), OffsetSpec.latest())
+        firsts, ends = (self._ask_offsets(dict.fromkeys(wanted, spec), left) for spec in specs)
         found: dict[str, dict[int, tuple[int, int]]] = {}
         for tp in wanted:
             first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}").offset for f in (firsts, ends))
             found.setdefault(tp.topic, {})[tp.partition] = (first, end)
         return found
 
-    def _ask_offsets(self, wanted: Sequence[TopicPartition], spec: OffsetSpec, left: float) -> Mapping[Any, Any]:
+    def _look_up(self, times: Mapping[TopicPartition, int], left: float) -> dict[TopicPartition, int | None]:
+        wanted = {Place(*tp): OffsetSpec.for_timestamp(time) for tp, time in times.items()}
+        asked = self._ask_offsets(wanted, left)
+        found = {tp: self._result(asked[Place(*tp)], left, f"{tp.topic}-{tp.partition}").offset for tp in times}
+        return {tp: offset if offset >= 0 else None for tp, offset in found.items()}
+
+    def _ask_offsets(self, wanted: Mapping[Place, OffsetSpec], left: float) -> Mapping[Any, Any]:
         """Sends at once, one request a broker; under read_committed the latest offset is the last stable one."""
         if not wanted:
             return {}
         level = IsolationLevel.READ_COMMITTED
-        return self._client.list_offsets(dict.fromkeys(wanted, spec), isolation_level=level, request_timeout=left)
+        return self._client.list_offsets(dict(wanted), isolation_level=level, request_timeout=left)
 
     def _list_topics(self, left: float) -> Any:
         try:

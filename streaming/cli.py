@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
-from offsets.errors import ConfigError, StreamError
-from streaming.config import JobConfig, load
+from offsets.errors import FencedError, StreamError
+from streaming.console import complain, job_arguments, read_config, set_up_logging
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.recovery import RECOVERIES
+from streaming.run_reports import keep_run_report
 from streaming.runner import Drain
 from streaming.settings import REQUIRED, SETTINGS
 from streaming.taskerrors import summary, trace
@@ -22,17 +21,12 @@ from streaming.watch import exit_when, parent_gone, under_spark_submit
 
 log = logging.getLogger("run_stream")
 
-QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
-
 
 def arguments(manual: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "run_stream.py", description=manual, epilog=job_settings(), formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("job", metavar="JOB.cfg", help="the job file")
-    parser.add_argument(
-        "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
-    )
+    job_arguments(parser)
     parser.add_argument("--available-now", action="store_true", help="stop at the end offsets seen at the start")
     parser.add_argument(
         "--recover",
@@ -66,43 +60,20 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     progress = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink="")
     try:
         config = read_config(given.job, given.overrides)
-        progress.name, progress.topics = config.name, config.subscribe
+        progress.name, progress.source = config.name, str(config.subscription)
         progress.sink = f"StagedFileSink[{config.sink_path}]"
         launch = Launch(config, Options(given.available_now, given.recover, given.debug), progress, Drain())
         status, reason = 0, launch.run()
     except StreamError as e:
         status, reason = e.exit_status, str(e)
-        complain(e, given.debug)
+        complain(log, e, given.debug)
     except Exception as e:
         status, reason = 1, f"{type(e).__name__}: {summary(str(e))}"
         log.error("failed: %s; this is a bug%s", reason, "" if given.debug else ", --debug shows where")
         if given.debug:
             log.error(trace(e))
-    print(json.dumps(progress.summary(status, reason)), flush=True)
+    report = progress.summary(status, reason)
+    if progress.at_home and status != FencedError.exit_status:  # the run that goes on keeps its own
+        keep_run_report(config.sink_path, report, config.retain_runs)
+    print(json.dumps(report), flush=True)
     return status
-
-
-def read_config(job_file: str, overrides: Sequence[str]) -> JobConfig:
-    try:
-        text = Path(job_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError([f"cannot read the job file {job_file}: {e}"], "give the path of an INI file") from None
-    return load(job_file, text, overrides)
-
-
-def complain(error: StreamError, debug: bool) -> None:
-    """One line a problem, with the remedy; no stack trace unless asked for."""
-    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-    for problem in problems[:-1]:
-        log.error(problem)
-    log.error("%s%s", problems[-1], f"; remedy: {error.remedy}" if error.remedy else "")
-    if debug:
-        log.error(trace(error))
-
-
-def set_up_logging(debug: bool) -> None:
-    """Everything goes to stderr.  Libraries that print traces of what we already say in a line are kept quiet."""
-    form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if debug else logging.INFO, format=form, force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.INFO if debug else logging.CRITICAL)

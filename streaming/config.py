@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from offsets.errors import ConfigError
+from offsets.starting import AtTimes, Numbers, Spec
 from streaming import setting_values as values
 from streaming.client import refused_properties
-from streaming.settings import PROPERTY_SECTIONS, REQUIRED, SETTINGS
+from streaming.settings import ONE_OF, PROPERTY_SECTIONS, REQUIRED, SETTINGS
+from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 # What must never stand in an argument list, where every user of the machine can read it.
 SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
@@ -36,12 +38,19 @@ class JobConfig:
     name: str
     function: str | None
     batch_interval_ms: int
-    subscribe: tuple[str, ...]
-    starting_offsets: values.StartingOffsets
+    subscribe: Subscribe | None
+    subscribe_pattern: SubscribePattern | None
+    assign: Assign | None
+    starting_offsets: Spec | None
+    starting_timestamp: int | None
+    starting_offsets_by_timestamp: Numbers | None
+    starting_strategy: str
     max_offsets_per_trigger: int | None
     store: str
     session_timeout_ms: int
     sink_path: str
+    retain_batches: int
+    retain_runs: int
     sink_format: str
     kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
     spark: Mapping[str, str] = field(repr=False)
@@ -50,6 +59,20 @@ class JobConfig:
     def job(self) -> str:
         """The job file as a shell takes it, for the commands that remedies print."""
         return shlex.quote(self.job_file)
+
+    @property
+    def subscription(self) -> Subscription:
+        """What is read: the one of the three that is set."""
+        given: tuple[Subscription | None, ...] = (self.subscribe, self.subscribe_pattern, self.assign)
+        return next(each for each in given if each is not None)
+
+    @property
+    def start(self) -> Spec | AtTimes:
+        """Where a first launch begins: the most exact of those that are set, in Structured Streaming's order."""
+        for times in (self.starting_timestamp, self.starting_offsets_by_timestamp):
+            if times is not None:
+                return AtTimes(times, self.starting_strategy == "latest")
+        return self.starting_offsets or {}
 
     @property
     def folder(self) -> Path:
@@ -72,7 +95,7 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
         for section in PROPERTY_SECTIONS
     }
     fields = _fields(options, problems)
-    problems += _unknown(options) + _property_problems(properties)
+    problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
     if problems:
         place = f"{job_file} or what --set gives" if overrides else job_file
         raise ConfigError(problems, f"correct {place}; nothing was connected to and nothing was written")
@@ -126,6 +149,18 @@ def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
             aside = "; a comment needs a line of its own" if re.search(r"\s#", shown) else ""
             problems.append(f"{setting.option} = {shown}: {e}{aside}")
     return fields
+
+
+def _choice_problems(options: Mapping[str, str]) -> list[str]:
+    """Of every set in ONE_OF one must be given; only of the starting points may there be more, in an order."""
+    problems = []
+    for choices, several in ONE_OF:
+        given = [option for option in choices if option in options]
+        if not given:
+            problems.append(f"{' or '.join(choices)}: missing")
+        elif len(given) > 1 and not several:
+            problems.append(f"{' and '.join(given)}: only one of them can be meant")
+    return problems
 
 
 def _unknown(options: Mapping[str, str]) -> list[str]:

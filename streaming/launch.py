@@ -21,10 +21,12 @@ from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicPartition, TopicState
 from streaming.admission import admit
+from streaming.beginning import first_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
 from streaming.ownership import OURS, check_ownership
+from streaming.pausing import PauseWatch, pause_in_force
 from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.recovery import mend, reset_topics
@@ -64,12 +66,21 @@ class Launch:
         check_function(self.config.function, self.config.folder)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
+        sink = open_sink(self.config.sink_path).filesystem
+        if pause := pause_in_force(sink):
+            log.warning("%s; nothing was done, pause_job.py %s --resume lifts it", pause, self.config.job)
+            return str(pause)
         owner = current_owner(self.progress.run_id)
         url, session = self.config.store, self.config.session_timeout_ms / 1000
         with closing(open_store(url, session, CONNECT_SECONDS)) as store:
             store.load()  # whether it is there at all
-        with closing(open_store(url, session, SERVE_SECONDS)) as store, held(store, owner):
-            return self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
+        with (
+            PauseWatch(sink, self.drain.request) as watch,
+            closing(open_store(url, session, SERVE_SECONDS)) as store,
+            held(store, owner),
+        ):
+            reason = self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
+        return str(watch.seen) if watch.seen and reason == DRAINED else reason
 
     def with_lock(self, root: Path, manager: OffsetManager) -> str:
         """From admission to the end of the run; in between, what an earlier run left prepared is finished."""
@@ -78,10 +89,13 @@ class Launch:
         with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
             mend(self.options.recover, self.config, manager, sink)
             state = manager.read()
+            self.progress.at_home = state is not None and sink.marker() == state.app
             snapshot = first_snapshot(broker, self.config.subscription, known=state.topics if state else {})
-            admit(self.config, manager, sink, snapshot, self.check_for(broker))
+            start = partial(first_topics, self.config.start, broker, self.config.subscription, snapshot)
+            admit(self.config, manager, sink, start, self.check_for(broker))
         log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
-        committer = Committer(manager, sink)
+        self.progress.at_home = True
+        committer = Committer(manager, sink, self.config.retain_batches)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
@@ -89,6 +103,7 @@ class Launch:
         if self.options.recover == "offsets":
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
+            sink.log_reset(manager.state)
         sink.refuse_logged(manager.state.generation, manager.state.seq)
         targets = ends(snapshot) if self.options.available_now else None
         return self.batches(root, manager, sink, committer, targets)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from offsets.errors import ConfigError, DataLossError, Loss
-from offsets.planning import Plan, TopicSnapshot, plan
+from offsets.planning import Plan, plan
 from offsets.structs import TopicPartition, TopicState
 from streaming.broker import Broker
 from streaming.config import nearest
+from streaming.subscription import Snapshot, Subscription, included, merged, visible
 
 CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
-
-Snapshot = Mapping[str, TopicSnapshot]
 
 
 class Planner:
@@ -23,13 +22,13 @@ class Planner:
     def __init__(
         self,
         broker: Broker,
-        topics: Sequence[str],
+        subscription: Subscription,
         max_records: int | None,
         targets: Mapping[TopicPartition, int] | None = None,
         job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._broker, self._topics, self._max_records = broker, tuple(topics), max_records
+        self._broker, self._subscription, self._max_records = broker, subscription, max_records
         self._targets, self._job, self._sleep = targets, job, sleep
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
@@ -66,12 +65,11 @@ class Planner:
         return Loss("REPLACED" if now else "TOPIC_MISSING", topic, -1, -1, -1, -1, f"its id was {pinned}, is {now}")
 
     def _plan(self, cursor: Mapping[str, TopicState]) -> Plan:
-        snapshot = self._broker.snapshot(self._topics)
+        snapshot = look(self._broker, self._subscription, cursor)
         self.latest = ends(snapshot)
-        named = {topic: state for topic, state in cursor.items() if topic in self._topics}
+        named = included(self._subscription, cursor)
         planned = plan(named, snapshot, self._max_records, self._targets, self._job)
-        # A topic that the job no longer names stays in the register, untouched, until a job names it again.
-        return replace(planned, topics={**cursor, **planned.topics})
+        return replace(planned, topics=merged(self._subscription, cursor, planned.topics))
 
 
 def ends(snapshot: Snapshot) -> dict[TopicPartition, int]:
@@ -86,15 +84,20 @@ def behind(topics: Mapping[str, TopicState], latest: Mapping[TopicPartition, int
     )
 
 
-def first_snapshot(broker: Broker, topics: Sequence[str], known: Collection[str]) -> Snapshot:
-    """The topics as they are at the start.
+def look(broker: Broker, subscription: Subscription, known: Mapping[str, TopicState]) -> Snapshot:
+    """What the job reads, as Kafka has it now."""
+    return visible(subscription, broker.snapshot(subscription.topics(known, broker.existing_topics)))
 
-    A name that neither exists nor is `known` to the register is a ConfigError with the nearest one; a known topic that
-    is gone is left to planning, which calls it a loss.
+
+def first_snapshot(broker: Broker, subscription: Subscription, known: Mapping[str, TopicState]) -> Snapshot:
+    """What the job reads, as it is at the start.
+
+    What neither exists nor is `known` to the register is a ConfigError with the nearest name; what is known and gone
+    is left to planning, which calls it a loss.
     """
-    snapshot = broker.snapshot(topics)
-    if missing := [t for t in topics if t not in snapshot and t not in known]:
+    snapshot = look(broker, subscription, known)
+    if missing := list(subscription.missing(snapshot, known)):
         existing = broker.existing_topics()
-        problems = [f"source.subscribe: topic {t} does not exist{nearest(t, existing)}" for t in missing]
-        raise ConfigError(problems, "create the topic or correct source.subscribe; nothing was written")
+        problems = [f"{subscription.setting}: {what} does not exist{nearest(name, existing)}" for what, name in missing]
+        raise ConfigError(problems, f"create it or correct {subscription.setting}; nothing was written")
     return snapshot

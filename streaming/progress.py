@@ -54,7 +54,7 @@ class RunProgress:
     name: str
     run_id: str
     sink: str
-    topics: tuple[str, ...] = ()  # as the job names them
+    source: str = ""  # what the job reads
     clock: Callable[[], float] = time.monotonic
     batches: int = 0
     records: int = 0
@@ -62,6 +62,7 @@ class RunProgress:
     filtered: int = 0  # records for which the function returned no row
     bad: int = 0
     busy_seconds: float = 0.0
+    at_home: bool = False  # register and sink are known to belong together: the sink may keep the report
     redone: int = 0  # batches that an earlier run left prepared and this one finished
     start: Offsets = field(default_factory=dict)
     end: Offsets = field(default_factory=dict)
@@ -109,7 +110,7 @@ class RunProgress:
             "durationMs": {"run": round(seconds * 1000), "batches": round(self.busy_seconds * 1000)},
             "sources": [
                 {
-                    "description": f"KafkaDirectStream[{', '.join(sorted(self.topics))}]",
+                    "description": f"KafkaDirectStream[{self.source}]",
                     "startOffset": self.start,
                     "endOffset": self.end,
                     "latestOffset": self.latest,

@@ -13,10 +13,10 @@ from offsets.planning import TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
-from streaming.planner import Snapshot
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
 from streaming.sinks.notes import LoggedBatch
+from streaming.subscription import Snapshot, merged
 
 Topics = Mapping[str, TopicState]
 
@@ -95,13 +95,13 @@ def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> To
     Raises ConfigError for a topic or partition that is not there.  What it does not name: see `unnamed`.
     """
     spec = config.starting_offsets
-    if isinstance(spec, str):
+    if spec is None or isinstance(spec, str):
         raise ConfigError(
-            [f"source.startingOffsets = {spec}: --recover offsets wants every offset written out"],
+            [f"source.startingOffsets = {spec or 'not set'}: --recover offsets wants every offset written out"],
             "give them as JSON by --set source.startingOffsets=...",
         )
     found = {topic: {**unnamed(committed.get(topic), now), **spec.get(topic, {})} for topic, now in snapshot.items()}
-    return {**committed, **starting_topics({**spec, **found}, snapshot)}
+    return merged(config.subscription, committed, starting_topics({**spec, **found}, snapshot))
 
 
 def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from offsets.starting import EARLIEST
+from offsets.starting import EARLIEST, Numbers, Spec
+from offsets.structs import TopicPartition
+from streaming.subscription import Assign, Subscribe, SubscribePattern
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apache.kafka.common.internals.Topic)
 FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-StartingOffsets = str | Mapping[str, Mapping[int, int]]
 
 
 def name(text: str) -> str:
@@ -27,33 +27,63 @@ def function(text: str) -> str:
     return text
 
 
-def topics(text: str) -> tuple[str, ...]:
-    topics = tuple(t.strip() for t in text.split(",") if t.strip())
-    for topic in topics:
-        if not TOPIC_NAME.fullmatch(topic) or topic in (".", ".."):
-            raise ValueError(f"{topic!r} is no topic name")
+def subscribe(text: str) -> Subscribe:
+    topics = tuple(_topic(t.strip()) for t in text.split(",") if t.strip())
     if not topics or len(set(topics)) < len(topics):
         raise ValueError("must name one or more topics, separated by commas, each once")
-    return topics
+    return Subscribe(topics)
 
 
-def starting_offsets(text: str) -> StartingOffsets:
+def subscribe_pattern(text: str) -> SubscribePattern:
+    try:
+        return SubscribePattern(re.compile(text))
+    except re.error as e:
+        raise ValueError(f"is no regular expression of Python's: {e}") from None
+
+
+def assign(text: str) -> Assign:
+    try:
+        named = [TopicPartition(topic, _whole(p)) for topic, ps in json.loads(text).items() for p in ps]
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError('must be JSON like {"topic":[0,1]}') from None
+    for tp in named:
+        _topic(tp.topic)
+    if not named or len(set(named)) < len(named):
+        raise ValueError("must name one or more partitions, each once")
+    return Assign(frozenset(named))
+
+
+def _topic(name: str) -> str:
+    if not TOPIC_NAME.fullmatch(name) or name in (".", ".."):
+        raise ValueError(f"{name!r} is no topic name")
+    return name
+
+
+def _whole(value: Any, least: int = 0) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError("no such number")
+    return value
+
+
+def starting_offsets(text: str) -> Spec:
     if text in ("earliest", "latest"):
         return text
     try:
-        return {
-            topic: {int(p): _offset(offset) for p, offset in offsets.items()}
-            for topic, offsets in json.loads(text).items()
-        }
+        return _by_partition(text, EARLIEST)
     except (ValueError, AttributeError, TypeError):
         example = '{"topic":{"0":23,"1":-2}}'
         raise ValueError(f"must be earliest, latest or JSON like {example} (-2 earliest, -1 latest)") from None
 
 
-def _offset(value: Any) -> int:
-    if type(value) is not int or value < EARLIEST:
-        raise ValueError("no offset")
-    return value
+def starting_times(text: str) -> Numbers:
+    try:
+        return _by_partition(text, 0)
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError('must be JSON like {"topic":{"0":1764547200000}}, in ms since the epoch') from None
+
+
+def _by_partition(text: str, least: int) -> dict[str, dict[int, int]]:
+    return {t: {int(p): _whole(n, least) for p, n in numbers.items()} for t, numbers in json.loads(text).items()}
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:

@@ -33,13 +33,42 @@ SETTINGS = (
     Setting("job.name", "name", values.name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
     Setting("job.function", "function", values.function, None, "module:function applied to each record; absent: as is"),
     Setting("job.batchInterval.ms", "batch_interval_ms", values.integer(100, DAY_MS), 1000, "pause between batches"),
-    Setting("source.subscribe", "subscribe", values.topics, REQUIRED, "topics, separated by commas"),
+    Setting("source.subscribe", "subscribe", values.subscribe, None, "topics, separated by commas"),
+    Setting(
+        "source.subscribePattern",
+        "subscribe_pattern",
+        values.subscribe_pattern,
+        None,
+        "or a regular expression (Python's) that the whole name of a topic matches; looked up before every batch",
+    ),
+    Setting("source.assign", "assign", values.assign, None, 'or partitions one by one: {"topic":[0,1]}'),
     Setting(
         "source.startingOffsets",
         "starting_offsets",
         values.starting_offsets,
-        REQUIRED,
+        None,
         "where the first launch begins: earliest, latest or JSON; never looked at again",
+    ),
+    Setting(
+        "source.startingTimestamp",
+        "starting_timestamp",
+        values.integer(0, 10**15),
+        None,
+        "or at the first record at or after this time, in ms since the epoch; beats the other two",
+    ),
+    Setting(
+        "source.startingOffsetsByTimestamp",
+        "starting_offsets_by_timestamp",
+        values.starting_times,
+        None,
+        'or by times for every partition: {"topic":{"0":1764547200000}}; beats startingOffsets',
+    ),
+    Setting(
+        "source.startingOffsetsByTimestampStrategy",
+        "starting_strategy",
+        values.choice(("error", "latest")),
+        "error",
+        "where no record is at or after the time: error or latest",
     ),
     Setting(
         "source.maxOffsetsPerTrigger",
@@ -62,5 +91,18 @@ SETTINGS = (
         "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"
     ),
     Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", "json (lines) or text"),
+    Setting(
+        "sink.retain.batches",
+        "retain_batches",
+        values.integer(1, 1_000_000),  # HDFS takes 1,048,576 entries in a folder
+        100_000,
+        "entries of the batch log that are kept: so far back can verify_output.py look",
+    ),
+    Setting("sink.retain.runs", "retain_runs", values.integer(1, 100_000), 1000, "run reports that are kept in _runs"),
 )
 PROPERTY_SECTIONS = ("kafka", "spark")  # passed on to librdkafka and Spark, key by key
+# One of each set must be given; of the second, several may be.
+ONE_OF = (
+    (("source.subscribe", "source.subscribePattern", "source.assign"), False),
+    (("source.startingOffsets", "source.startingTimestamp", "source.startingOffsetsByTimestamp"), True),
+)

@@ -7,6 +7,7 @@ import pytest
 from offsets.errors import ConfigError
 from streaming.config import load
 from streaming.settings import SETTINGS
+from streaming.subscription import Subscribe
 
 GOOD = """
 [job]
@@ -35,7 +36,7 @@ def problems(text: str, *overrides: str, environ: dict[str, str] | None = None) 
 def test_reads_every_section() -> None:
     """Values arrive typed; property sections are passed on key by key."""
     job = load("job.cfg", GOOD)
-    assert job.subscribe == ("orders", "returns")
+    assert job.subscription == Subscribe(("orders", "returns"))
     assert job.starting_offsets == {"orders": {0: 23, 1: -2}}
     assert job.kafka == {"bootstrap.servers": "localhost:9092"}
     assert job.spark == {"spark.master": "local[2]"}

@@ -11,6 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from offsets.codec import decode_manifest
 from offsets.file_store import FileStore
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
+from offsets.starting import starting_topics
 from offsets.structs import OffsetRange, State
 from streaming.admission import admit
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
@@ -63,7 +65,7 @@ class World:
         """One driver, from admission to the end of the topic."""
         sink = open_sink(self.config.sink_path)
         manager = OffsetManager(FileStore(self.config.store), current_owner("run"))
-        admit(self.config, manager, sink, SNAPSHOT, lambda topics: None)
+        admit(self.config, manager, sink, partial(starting_topics, "earliest", SNAPSHOT), lambda topics: None)
         committer = Committer(manager, sink)
         committer.redo()
         committer.collect_garbage()

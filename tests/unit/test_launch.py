@@ -56,6 +56,9 @@ class World:
     def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
         return {"t": TopicSnapshot("id", {0: (0, 10)})}
 
+    def existing_topics(self) -> list[str]:
+        return ["t"]
+
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         return {"t": "id"}
 

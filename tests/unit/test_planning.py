@@ -110,7 +110,7 @@ def test_missing_topic_has_no_offsets_to_offer() -> None:
     """A topic that is not there is first of all a wrong address or a wrong name."""
     with pytest.raises(DataLossError) as caught:
         plan(cursor(t={0: 3}), {})
-    assert "correct [kafka] bootstrap.servers or [source] subscribe" in caught.value.remedy
+    assert "correct [kafka] bootstrap.servers or [source]" in caught.value.remedy
 
 
 spans = st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted).map(tuple)

@@ -232,7 +232,7 @@ def test_summary_has_the_field_names_of_structured_streaming(status: int) -> Non
     from streaming.progress import RunProgress
 
     run = Run(end=25)
-    progress = RunProgress("job", "id", "sink", topics=("t", "gone"), clock=iter(range(100)).__next__)
+    progress = RunProgress("job", "id", "sink", source="Subscribe[t]", clock=iter(range(100)).__next__)
     for _ in range(4):
         run.tick()
     for report in run.reports:
@@ -241,7 +241,7 @@ def test_summary_has_the_field_names_of_structured_streaming(status: int) -> Non
     progress.see_latest(run.planner.latest)
     summary = progress.summary(status, "because")
     (source,) = summary["sources"]
-    assert source["description"] == "KafkaDirectStream[gone, t]"
+    assert source["description"] == "KafkaDirectStream[Subscribe[t]]"
     assert (summary["numInputRows"], summary["batches"], summary["exitStatus"]) == (25, 3, status)
     assert (source["startOffset"], source["endOffset"], source["latestOffset"]) == (
         {"t": {"0": 0}},

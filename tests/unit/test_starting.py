@@ -34,7 +34,7 @@ def test_all_problems_at_once() -> None:
     assert caught.value.problems == (
         "source.startingOffsets names topic order, which is not read; did you mean orders?",
         "source.startingOffsets says nothing about topic orders; did you mean order?",
-        "users-7 does not exist: the topic has partitions 0 to 0",
+        "users-7 is not read: its partitions are 0",
         "users-0 offset 4 is outside [3,3]",
     )
     assert caught.value.exit_status == 2
