@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ from streaming.sinks.names import (
     reset_entry,
 )
 
+LOG = logging.getLogger(__name__)
 REWOUND = "the register is older than what is published (put back from a copy?), or two registers serve this sink"
 REBUILD = (
     "do not touch that file: what it names is published. If another job writes here, give each its own sink.path; else "
@@ -130,7 +132,10 @@ def logged_numbers(filesystem: Filesystem, generation: int) -> list[int]:
 
 
 def log_reset(filesystem: Filesystem, state: State) -> None:
-    """Where a generation begins, for a rebuild before its first batch is logged.  Nothing before the first batch."""
+    """Where a generation begins, for a rebuild before its first batch is logged.  Nothing before any batch at all.
+
+    The reset stands, so what servers refuse is logged and left.
+    """
     if not state.seq:
         return
     begun = Manifest(
@@ -145,7 +150,10 @@ def log_reset(filesystem: Filesystem, state: State) -> None:
         time_ms=state.time_ms,
     )
     temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
-    _write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+    try:
+        _write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+    except (StreamError, OSError) as e:
+        LOG.warning("until the next batch, --recover register would go back before this reset: %s", e)
 
 
 def _logged(filesystem: Filesystem, path: str) -> LoggedBatch:
