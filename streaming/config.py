@@ -52,6 +52,10 @@ class JobConfig:
     retain_batches: int
     retain_runs: int
     sink_format: str
+    hive_integration: bool
+    hive_metastore_uris: str | None
+    hive_database: str
+    hive_location: str | None
     kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
     spark: Mapping[str, str] = field(repr=False)
 

@@ -111,3 +111,18 @@ def choice(names: Iterable[str]) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
+
+
+def matching(pattern: str, told: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"must be {told}")
+        return text
+
+    return parse

@@ -99,6 +99,24 @@ SETTINGS = (
         "entries of the batch log that are kept: so far back can verify_output.py look",
     ),
     Setting("sink.retain.runs", "retain_runs", values.integer(1, 100_000), 1000, "run reports that are kept in _runs"),
+    Setting(
+        "hive.integration", "hive_integration", values.boolean, False, "true: Hive is told of tables and partitions"
+    ),
+    Setting(
+        "hive.metastore.uris",
+        "hive_metastore_uris",
+        values.matching(r"thrift://\S+:\d+(,thrift://\S+:\d+)*", "thrift://host:9083"),
+        None,
+        "thrift://host:9083; absent: the metastore that [spark] sets up",
+    ),
+    Setting("hive.database", "hive_database", values.matching(r"\w+", "a name"), "default", "database of the tables"),
+    Setting(
+        "hive.location",
+        "hive_location",
+        values.matching(r"\w+://\S+", "a URL"),
+        None,
+        "sink.path as Hadoop names it, such as hdfs://namenode:8020/lake; required for webhdfs:",
+    ),
 )
 PROPERTY_SECTIONS = ("kafka", "spark")  # passed on to librdkafka and Spark, key by key
 # One of each set must be given; of the second, several may be.
