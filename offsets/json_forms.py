@@ -27,7 +27,7 @@ from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, 
 def dump_state(s: State) -> dict[str, Any]:
     owner = [s.owner.host, s.owner.pid, s.owner.started, s.owner.run_id]
     forms = {"owner": owner, "topics": dump_topics(s.topics), "pending": s.pending and dump_pending(s.pending)}
-    return {name: getattr(s, name) for name in _STATE} | forms
+    return {name: getattr(s, name) for name in _STATE} | forms | {"schemas": dict(s.schemas)}
 
 
 def load_state(value: Any) -> State:
@@ -69,7 +69,7 @@ def load_pending(value: Any, cursor: Mapping[str, TopicState]) -> Pending:
 def dump_manifest(m: Manifest) -> dict[str, Any]:
     files = [[f.staged, f.final, f.length, f.crc32, f.count, f.bad] for f in m.files]
     forms = {"topics": dump_topics(m.topics), "ranges": [list(r) for r in m.ranges], "files": files}
-    return {name: getattr(m, name) for name in _MANIFEST} | forms
+    return {name: getattr(m, name) for name in _MANIFEST} | forms | {"schemas": dict(m.schemas)}
 
 
 def load_manifest(value: Any) -> Manifest:
@@ -146,6 +146,11 @@ def _load_file(value: Any) -> StagedFile:
     return StagedFile(as_path(staged), as_path(final), *sizes)
 
 
+def load_schemas(value: Any) -> dict[str, str]:
+    """By table: a folder below the sink's root, "" for the root itself."""
+    return {table and as_path(table): as_name(schema) for table, schema in as_mapping(value).items()}
+
+
 _TOPIC: Mapping[str, Load] = {"id": as_text, "offsets": unpack}
 _REF: Mapping[str, Load] = {"path": as_path, "sha256": as_name, "files": as_integer}
 _STATE: Mapping[str, Load] = {
@@ -161,6 +166,7 @@ _STATE: Mapping[str, Load] = {
     "time_ms": as_integer,
     "committed_ms": as_integer,
     "reason": as_text,
+    "schemas": load_schemas,
 }
 _MANIFEST: Mapping[str, Load] = {
     "app": as_name,
@@ -172,4 +178,5 @@ _MANIFEST: Mapping[str, Load] = {
     "files": load_files,
     "records": as_integer,
     "time_ms": as_integer,
+    "schemas": load_schemas,
 }

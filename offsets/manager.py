@@ -114,11 +114,18 @@ class OffsetManager:
         return state
 
     def prepare(
-        self, topics: Mapping[str, TopicState], ranges: tuple[OffsetRange, ...], manifest: ManifestRef | None
+        self,
+        topics: Mapping[str, TopicState],
+        ranges: tuple[OffsetRange, ...],
+        manifest: ManifestRef | None,
+        schemas: Mapping[str, str] = {},
     ) -> State:
-        """Decides the batch.  `topics` and `ranges`: the plan's."""
+        """Decides the batch.  `topics` and `ranges`: the plan's; `schemas`: see `protocol.prepared`."""
         return self._write(
-            "prepare", lambda nonce, now: protocol.prepared(self._own("prepare"), topics, ranges, manifest, nonce, now)
+            "prepare",
+            lambda nonce, now: protocol.prepared(
+                self._own("prepare"), topics, ranges, manifest, nonce, now, schemas=schemas
+            ),
         )
 
     def commit(self) -> State:

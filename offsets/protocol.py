@@ -90,13 +90,18 @@ def prepared(
     manifest: ManifestRef | None,
     nonce: str,
     now: int,
+    schemas: Mapping[str, str] = {},
 ) -> State:
-    """The batch is decided.  `topics`: the plan's cursor, which is the register's with new partitions added."""
+    """The batch is decided.  `topics`: the plan's cursor, which is the register's with new partitions added.
+
+    `schemas`: those of tables that the batch is the first to write; others may be repeated as they are.
+    """
     _check(state, "prepare", nonce)
     _check_cursor(state.topics, topics)
     _check_ranges(topics, ranges)
-    pending = Pending(tuple(ranges), manifest)
-    return replace(state, topics=dict(topics), pending=pending, nonce=nonce, step="prepare", time_ms=now)
+    pinned = _pinned(state.schemas, schemas)
+    new = replace(state, topics=dict(topics), schemas=pinned, pending=Pending(tuple(ranges), manifest))
+    return replace(new, nonce=nonce, step="prepare", time_ms=now)
 
 
 def committed(state: State, nonce: str, now: int) -> State:
@@ -136,6 +141,7 @@ def rebuilt(manifest: Manifest, ref: ManifestRef | None, owner: Owner, nonce: st
         step="rebuild",
         time_ms=now,
         committed_ms=0 if pending else manifest.time_ms,
+        schemas=dict(manifest.schemas),
     )
 
 
@@ -165,6 +171,14 @@ def _check_cursor(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) 
             if now.offsets.get(partition) != offset:
                 found = now.offsets.get(partition)
                 raise ProtocolError(f"the plan has {name}-{partition} at {found}, the register has {offset}")
+
+
+def _pinned(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    for table, schema in new.items():
+        if old.get(table, schema) != schema:
+            which = f"table {table}" if table else "the table of the root"
+            raise ProtocolError(f"{which} has its schema, for ever, and this is another")
+    return {**old, **new}
 
 
 def _check_ranges(topics: Mapping[str, TopicState], ranges: tuple[OffsetRange, ...]) -> None:

@@ -75,7 +75,8 @@ class StagedFile:
 class Manifest:
     """All that a batch will publish, decided before anything of it is visible (protocol.md, step `manifest`).
 
-    ``topics`` is the register's map as the batch leaves it: a batch log entry alone can rebuild a lost register.
+    ``topics`` and ``schemas`` are the register's maps as the batch leaves them: a batch log entry alone can rebuild a
+    lost register.
     """
 
     app: str
@@ -87,6 +88,7 @@ class Manifest:
     files: tuple[StagedFile, ...]
     records: int  # fetched
     time_ms: int  # when the batch was planned, Unix epoch; pinned here so that a redo never asks a clock
+    schemas: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,4 @@ class State:
     time_ms: int = 0  # when, by the writer's clock: for people, never for decisions
     committed_ms: int = 0  # when the last COMMIT was written, 0 if never
     reason: str = field(default="")  # of a reset: who, when and why
+    schemas: Mapping[str, str] = field(default_factory=dict)  # by table, once and for ever; text that only sinks read

@@ -148,6 +148,7 @@ def log_reset(filesystem: Filesystem, state: State) -> None:
         files=(),
         records=0,
         time_ms=state.time_ms,
+        schemas=state.schemas,
     )
     temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:

@@ -61,6 +61,8 @@ topic_maps = st.dictionaries(
     max_size=3,
 )
 
+schema_maps = st.dictionaries(st.just("") | paths, names, max_size=3)
+
 
 @st.composite
 def ranges_from(draw: st.DrawFn, topics: dict[str, TopicState]) -> tuple[OffsetRange, ...]:
@@ -88,6 +90,7 @@ def states(draw: st.DrawFn) -> State:
         time_ms=draw(numbers),
         committed_ms=draw(numbers),
         reason=draw(texts),
+        schemas=draw(schema_maps),
     )
 
 
@@ -99,7 +102,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
     staged = draw(st.lists(st.tuples(paths, paths, sizes), max_size=4, unique_by=(lambda f: f[0], lambda f: f[1])))
     files = tuple(StagedFile(a, b, *numbers) for a, b, numbers in staged)
     stamp, records = draw(numbers), draw(numbers)
-    return Manifest(draw(names), 0, 1, draw(numbers), ranges, advance(before, ranges), files, records, stamp)
+    topics, schemas = advance(before, ranges), draw(schema_maps)
+    return Manifest(draw(names), 0, 1, draw(numbers), ranges, topics, files, records, stamp, schemas)
 
 
 @given(states())

@@ -123,6 +123,21 @@ def test_new_partitions_enter_by_prepare() -> None:
     assert protocol.committed(state, "newer", 9).topics["t"].offsets == {0: 5, 1: 9, 2: 4}
 
 
+def test_schemas_are_pinned_by_prepare_for_ever() -> None:
+    """Commit, take-over, reset and a rebuild keep them; a table never gets a second one."""
+    pending = protocol.prepared(IDLE, BEFORE, RANGES, REF, "s1", 3, schemas={"": "A", "a/b": "B"})
+    done = protocol.committed(protocol.taken(pending, OTHER, "s2", 4), "s3", 5)
+    begun = protocol.reset(done, BEFORE, "why", "s4", 6)
+    assert pending.schemas == done.schemas == begun.schemas == {"": "A", "a/b": "B"}
+    more = protocol.prepared(begun, BEFORE, RANGES, REF, "s5", 7, schemas={"": "A", "c": "C"})
+    assert more.schemas == {"": "A", "a/b": "B", "c": "C"}
+    with pytest.raises(ProtocolError, match="table of the root has its schema"):
+        protocol.prepared(begun, BEFORE, RANGES, REF, "s5", 7, schemas={"": "B"})
+    for ref in (REF, None):
+        manifest = replace(MANIFEST, schemas={"": "A"})
+        assert protocol.rebuilt(manifest, ref, ME, "n", 9).schemas == manifest.schemas
+
+
 def test_reset_begins_a_generation() -> None:
     """A reset may go anywhere, keeps epoch and seq, and says why."""
     state = protocol.reset(IDLE, {"t": TopicState("new id", {0: 0})}, "ann: replay", "new", 9)
