@@ -19,6 +19,7 @@ from offsets.errors import ConfigError
 from offsets.starting import AtTimes, Numbers, Spec
 from streaming import setting_values as values
 from streaming.client import refused_properties
+from streaming.masters import DEFAULT_MASTER, misplaced
 from streaming.settings import ONE_OF, PROPERTY_SECTIONS, REQUIRED, SETTINGS
 from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
@@ -99,6 +100,8 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
         for section in PROPERTY_SECTIONS
     }
     fields = _fields(options, problems)
+    places = {option: options.get(option) for option in ("offsets.store", "sink.path")}
+    problems += misplaced(properties["spark"].get("spark.master", DEFAULT_MASTER), places)
     problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
     if problems:
         place = f"{job_file} or what --set gives" if overrides else job_file

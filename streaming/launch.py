@@ -34,6 +34,7 @@ from streaming.runner import Drain, Runner
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
 from streaming.shipping import check_function
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.sparkconf import refuse_misplaced
 from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Launch:
 
     def run(self) -> str:
         root = check_ownership()
+        refuse_misplaced(self.config)
         check_function(self.config.function, self.config.folder)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)

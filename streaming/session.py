@@ -6,10 +6,8 @@ Never calls `ssc.checkpoint`: a DStream checkpoint dies at a code upgrade, and t
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import warnings
@@ -21,16 +19,16 @@ from typing import TYPE_CHECKING
 from offsets.errors import BatchError
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
-from streaming.config import SECRET_KEY, JobConfig
+from streaming.config import JobConfig
 from streaming.direct import range_stream
 from streaming.formats import open_format
 from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
+from streaming.sparkconf import configured, without_secrets
 from streaming.task import StageTask
 from streaming.taskerrors import summary
-from streaming.taskstart import local_sockets
 from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:
@@ -61,12 +59,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
     """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
     quiet = not debug and "spark.log.level" not in config.spark
     with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
-        conf = configured(config, debug)
-        if on_this_machine(conf.get("spark.master", "")):
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            for key, value in local_sockets(Path(scratch)).items():
-                conf.setIfMissing(key, value)
-        sc = started(conf)
+        sc = started(configured(config, debug, Path(scratch)))
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, interrupted(drain))
         if not under_spark_submit():  # there the watch has begun with the process
@@ -79,32 +72,6 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         finally:
             with bounded(STOP_SECONDS):
                 sc.stop()
-
-
-def configured(config: JobConfig, debug: bool) -> SparkConf:
-    """The job's [spark] section above our defaults."""
-    from pyspark import SparkConf
-
-    conf = SparkConf().setAppName(config.name).setAll(list(config.spark.items()))
-    conf.setIfMissing("spark.master", "local[*]")
-    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
-    conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
-    conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
-    # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
-    conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
-    return conf
-
-
-def on_this_machine(master: str) -> bool:
-    """Whether tasks run in the driver's own JVM.  `local-cluster[...]` is a cluster: its executors share no memory."""
-    return re.fullmatch(r"local(\[.*\])?", master) is not None
-
-
-def without_secrets(conf: SparkConf) -> SparkConf:
-    """What every user of the machine may read."""
-    from pyspark import SparkConf
-
-    return SparkConf(loadDefaults=False).setAll([(k, v) for k, v in conf.getAll() if not SECRET_KEY.search(k)])
 
 
 def hush(sc: SparkContext) -> None:

@@ -1,0 +1,66 @@
+"""Spark's configuration of one run: the job's [spark] section, above what spark-submit was told, above our defaults.
+
+Runs on the driver.  Needs no JVM of its own: under spark-submit there is one, otherwise nobody was told anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offsets.errors import ConfigError
+from streaming.config import SECRET_KEY, JobConfig
+from streaming.masters import DEFAULT_MASTER, misplaced, on_this_machine
+from streaming.taskstart import local_sockets
+from streaming.watch import under_spark_submit
+
+if TYPE_CHECKING:
+    from pyspark import SparkConf
+
+
+def configured(config: JobConfig, debug: bool, sockets: Path) -> SparkConf:
+    """The whole configuration; local workers are reached over sockets in the folder `sockets`.
+
+    Also sets PYSPARK_PYTHON, where PySpark looks for what spark-submit knows as spark.pyspark.python.
+    """
+    conf = told().setAppName(config.name).setAll(list(config.spark.items()))
+    conf.setIfMissing("spark.master", DEFAULT_MASTER)
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
+    conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
+    # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
+    conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
+    if python := conf.get("spark.pyspark.python", None):
+        os.environ["PYSPARK_PYTHON"] = python
+    if on_this_machine(str(conf.get("spark.master"))):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        for key, value in local_sockets(sockets).items():
+            conf.setIfMissing(key, value)
+    return conf
+
+
+def told() -> SparkConf:
+    """What spark-submit was told, by options and by its spark-defaults.conf; empty without it."""
+    from pyspark import SparkConf, SparkContext
+
+    if under_spark_submit():
+        SparkContext._ensure_initialized()  # connects to its JVM: only there it is known
+    return SparkConf(loadDefaults=under_spark_submit())
+
+
+def refuse_misplaced(config: JobConfig) -> None:
+    """Raises ConfigError for a local disk under a master that only spark-submit was told; see `misplaced`."""
+    places = {"offsets.store": config.store, "sink.path": config.sink_path}
+    if "spark.master" in config.spark or not misplaced("", places):
+        return  # checked with all the rest of the job file, or no matter
+    if problems := misplaced(str(told().get("spark.master", DEFAULT_MASTER)), places):
+        raise ConfigError(problems, f"correct {config.job_file}; nothing was connected to and nothing was written")
+
+
+def without_secrets(conf: SparkConf) -> SparkConf:
+    """What every user of the machine may read."""
+    from pyspark import SparkConf
+
+    return SparkConf(loadDefaults=False).setAll([(k, v) for k, v in conf.getAll() if not SECRET_KEY.search(k)])

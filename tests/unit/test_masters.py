@@ -1,0 +1,81 @@
+"""A local disk is refused wherever tasks run on other machines, before anything is connected to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offsets.errors import ConfigError
+from streaming import sparkconf
+from streaming.config import load
+from streaming.masters import misplaced, on_this_machine
+
+CLUSTERS = ("spark://host:7077", "spark://a:7077,b:7077", "yarn", "k8s://https://host", "local-cluster[2,1,1024]", "")
+JOB = """
+[job]
+name = orders
+[source]
+subscribe = orders
+startingOffsets = earliest
+[kafka]
+bootstrap.servers = broker:9092
+[offsets]
+store = {store}
+[sink]
+path = {sink}
+[spark]
+{master}
+"""
+SHARED = ("zookeeper://zk:2181/orders", "webhdfs://namenode:9870/orders")
+
+
+@pytest.mark.parametrize("master", ["local", "local[*]", "local[2]", "local[2,4]"])
+def test_local_masters_take_local_disks(master: str) -> None:
+    """Threads of the driver's JVM write where the driver writes."""
+    assert on_this_machine(master)
+    assert misplaced(master, {"offsets.store": "file:///a", "sink.path": "file:///b"}) == []
+
+
+@pytest.mark.parametrize("master", CLUSTERS)
+def test_other_masters_do_not(master: str) -> None:
+    """Each local disk is a problem of its own, and says what to use; what is shared, or absent, is none."""
+    store, sink = misplaced(master, {"offsets.store": "file:///a", "sink.path": "file:///b"})
+    assert store.startswith("offsets.store = file:///a: ")
+    assert "zookeeper:// or webhdfs://" in store
+    assert sink.startswith("sink.path = file:///b: ")
+    assert misplaced(master, {"offsets.store": SHARED[0], "sink.path": None}) == []
+
+
+def test_the_job_file_is_refused_with_all_its_other_problems() -> None:
+    """Exit 2 with both disks and whatever else is wrong."""
+    text = JOB.format(store="file:///a", sink="file:///b", master="spark.master = spark://host:7077\nspakr.x = 1")
+    with pytest.raises(ConfigError) as raised:
+        load("job.cfg", text, environ={})
+    assert len(raised.value.problems) == 3
+    load("job.cfg", text.replace("spakr.x = 1", ""), ["spark.spark.master=local[2]"], {})
+    with pytest.raises(ConfigError):
+        load("job.cfg", JOB.format(store="file:///a", sink=SHARED[1], master=""), ["spark.spark.master=yarn"], {})
+
+
+@pytest.mark.parametrize(("submitted", "refused"), [("spark://host:7077", True), ("local[2]", False), (None, False)])
+def test_what_spark_submit_was_told_counts(
+    monkeypatch: pytest.MonkeyPatch, submitted: str | None, refused: bool, tmp_path: Path
+) -> None:
+    """Its --master stands where the job file has none; nothing is asked if no disk is local."""
+    asked: list[str] = []
+
+    def told() -> dict[str, str]:
+        asked.append("told")
+        return {"spark.master": submitted} if submitted else {}
+
+    monkeypatch.setattr(sparkconf, "told", told)
+    sparkconf.refuse_misplaced(load("job.cfg", JOB.format(store=SHARED[0], sink=SHARED[1], master=""), environ={}))
+    local = load("job.cfg", JOB.format(store=SHARED[0], sink="file:///b", master=""), environ={})
+    assert asked == []
+    if refused:
+        with pytest.raises(ConfigError, match="sink"):
+            sparkconf.refuse_misplaced(local)
+    else:
+        sparkconf.refuse_misplaced(local)
+    assert asked == ["told"]
