@@ -57,4 +57,7 @@ class Format(Protocol):
     def as_is(self, chunk: Sequence[Message]) -> Any:
         """A block of a chunk's messages without a function; typed: of AS_IS_SCHEMA.  Raises BadItemError."""
 
+    def check_schema(self, schema: pa.Schema) -> None:
+        """Raises ValueError saying which field the format cannot hold; asked before a schema is pinned."""
+
     def open(self, write: Callable[[bytes], Any], schema: pa.Schema | None) -> BlockWriter: ...

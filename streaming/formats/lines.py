@@ -39,7 +39,7 @@ class TextFormat:
     extension: ClassVar[str] = "txt"
     typed: ClassVar[bool] = False
 
-    def block(self, rows: Sequence[Any], schema: None = None) -> bytes:
+    def block(self, rows: Sequence[Any], schema: object = None) -> bytes:
         lines = [row if type(row) is bytes else _encoded(row) for row in _listed(rows)]
         if sum(LINE_FEED in line for line in lines):
             raise UnfitError("a row of format text must be one line, and this one holds a line feed")
@@ -56,7 +56,10 @@ class TextFormat:
             raise BadItemError(index, "its value holds a line feed: it would be more than one line", AS_IS)
         return block
 
-    def open(self, write: Callable[[bytes], Any], schema: None = None) -> LineWriter:
+    def check_schema(self, schema: object) -> None:
+        raise ValueError("format text has no schema")
+
+    def open(self, write: Callable[[bytes], Any], schema: object = None) -> LineWriter:
         return LineWriter(write)
 
 
@@ -67,7 +70,7 @@ class JsonFormat:
     extension: ClassVar[str] = "json"
     typed: ClassVar[bool] = False
 
-    def block(self, rows: Sequence[Any], schema: None = None) -> bytes:
+    def block(self, rows: Sequence[Any], schema: object = None) -> bytes:
         rows = _listed(rows)
         for kind in set(map(type, rows)):
             if not (issubclass(kind, dict) or is_dataclass(kind) or hasattr(kind, "_asdict")):
@@ -83,7 +86,10 @@ class JsonFormat:
                 raise BadItemError(index, f"its key, value or a header is not UTF-8 ({e.reason})", DECODE) from None
         return dumped_lines(objects)
 
-    def open(self, write: Callable[[bytes], Any], schema: None = None) -> LineWriter:
+    def check_schema(self, schema: object) -> None:
+        raise ValueError("format json has no schema")
+
+    def open(self, write: Callable[[bytes], Any], schema: object = None) -> LineWriter:
         return LineWriter(write)
 
 
