@@ -6,6 +6,7 @@ Whatever begins with `_` or `.` is not data.  A `+` stands in file names only, s
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
@@ -28,6 +29,12 @@ MAX_TOPIC = 100
 MAX_FOLDER = 2000  # bytes; Linux takes paths of 4096, HDFS of 8000
 # What no percent-encoding contains: it says that a component was empty, or was cut and replaced by its hash.
 MARK = "%-"
+NULL = "__HIVE_DEFAULT_PARTITION__"  # Hive's and Spark's own word for a null in a path
+_ESCAPED = "%5F"
+
+
+# As `final_name` makes them.
+_FINAL = re.compile(r"([^+/]+)\+p(\d+)\+(\d{10,})\+(\d{10,})\+g(\d+)e(\d+)(?:\+\d+)?\.[^+/]+")
 
 
 class StagingPlace(NamedTuple):
@@ -59,21 +66,77 @@ def encoded_folder(folder: str) -> str:
 
 def encoded_component(text: str, limit: int = MAX_COMPONENT) -> str:
     """One component, at most `limit` bytes: never empty, `.`, `..`, nor with a leading `.` or `_`."""
-    encoded = quote(text, safe="=", errors="surrogatepass")
-    if encoded[:1] in ("_", "."):
-        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    data = text.encode("utf-8", "surrogatepass")
+    return _capped(_visible(quote(data, safe="=")), data, limit)
+
+
+def encoded_value(value: str | bytes | None, limit: int, leading: bool = False) -> str:
+    """What stands for a value inside of a component, at most `limit` bytes; no two values share it.
+
+    `leading`: it is the component's beginning, which must not hide the folder.  None is Hive's word for null, escaped
+    there, where Hive would not see a key anyway.
+    """
+    if value is None:
+        return f"{_ESCAPED}{_ESCAPED}{NULL[2:]}" if leading else NULL
+    data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    encoded = quote(data, safe="")
+    return _capped(_visible(encoded) if leading or encoded == NULL else encoded, data, limit)
+
+
+def _visible(encoded: str) -> str:
+    return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in ("_", ".") else encoded
+
+
+def _capped(encoded: str, data: bytes, limit: int) -> str:
+    """Never empty; what is too long is cut and told apart by its hash."""
     if len(encoded) <= limit:
         return encoded or MARK
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    digest = hashlib.sha256(data).hexdigest()[:32]
     return encoded[: limit - len(MARK) - len(digest)] + MARK + digest
+
+
+def table_of(directory: str) -> str:
+    """The table that a directory's files belong to: its components before the first one that contains `=`."""
+    parts = directory.split("/")
+    keyed = next((i for i, part in enumerate(parts) if "=" in part), len(parts))
+    return "/".join(parts[:keyed])
+
+
+def quarantine_of(topic: str) -> str:
+    """The directory of a topic's bad records."""
+    return f"{QUARANTINE}/{encoded_component(topic)}"
 
 
 def final_name(range_: OffsetRange, place: StagingPlace, part: int, extension: str) -> str:
     """The published file's name; `part` counts the files of one range in one folder from 0."""
-    topic = encoded_component(range_.topic, MAX_TOPIC)
+    topic = encoded_topic(range_.topic)
     offsets = f"{range_.from_offset:010d}+{range_.until_offset:010d}"
     again = f"+{part}" if part else ""
     return f"{topic}+p{range_.partition}+{offsets}+g{place.generation}e{place.epoch}{again}.{extension}"
+
+
+@lru_cache(maxsize=4096)
+def encoded_topic(topic: str) -> str:
+    """As it stands in file names."""
+    return encoded_component(topic, MAX_TOPIC)
+
+
+class FinalName(NamedTuple):
+    """What a published file's name says.  `topic` as `encoded_topic` gives it."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    until_offset: int
+    generation: int
+    epoch: int
+
+
+def parse_final_name(name: str) -> FinalName | None:
+    """What `final_name` has put into it; None for a name that it cannot have made."""
+    if (match := _FINAL.fullmatch(name)) is None:
+        return None
+    return FinalName(match[1], *map(int, match.groups()[1:]))
 
 
 def batch_entry(generation: int, seq: int) -> str:
