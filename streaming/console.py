@@ -15,9 +15,9 @@ from streaming.taskerrors import trace
 QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
 
 
-def job_arguments(parser: argparse.ArgumentParser) -> None:
+def job_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """JOB.cfg and --set, as `job` and `overrides`."""
-    parser.add_argument("job", metavar="JOB.cfg", help="the job file")
+    parser.add_argument("job", metavar="JOB.cfg", nargs=None if required else "?", help="the job file")
     parser.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
     )

@@ -1,0 +1,61 @@
+"""What a verification says: findings, each of which a person must look at, and what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """`kind`: one word, the same for the same trouble; `where`: a path, a partition or a batch; `told`: one line."""
+
+    kind: str
+    where: str
+    told: str
+
+
+class Vouched(NamedTuple):
+    """The records [from_offset, until_offset) of one partition are in the files of this generation, each once."""
+
+    generation: int
+    topic: str
+    partition: int
+    from_offset: int
+    until_offset: int
+
+
+class InFlight(NamedTuple):
+    """A prepared batch: that not all of its files are visible yet is as it should be."""
+
+    batch: int
+    published: int
+    files: int
+
+
+@dataclass
+class Counts:
+    """What the batches that are in the log have made.  `bad` rows are among `rows`; `moved`, `older`: files."""
+
+    batches: int = 0
+    files: int = 0
+    rows: int = 0
+    bad: int = 0
+    records: int = 0
+    bytes: int = 0
+    moved: int = 0  # not there any more, and allowed to be so
+    older: int = 0  # of batches that the log no longer has
+    checked: int = 0  # whose checksum was compared
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`findings` is empty for a sink in order."""
+
+    sink: str
+    generation: int | None
+    seq: int | None  # the batch that comes next
+    oldest: int | None  # the oldest batch in the log
+    vouched: tuple[Vouched, ...] = ()
+    in_flight: InFlight | None = None
+    counts: Counts = field(default_factory=Counts)
+    findings: tuple[Finding, ...] = ()

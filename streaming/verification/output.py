@@ -1,0 +1,58 @@
+"""A verdict for people, as tables and one line a finding, and for programs, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from streaming.verification.findings import Verdict
+
+
+def print_table(verdict: Verdict, file: TextIO) -> None:
+    console = Console(file=file, soft_wrap=True, highlight=False, markup=False)
+    table = Table(title=verdict.sink, title_justify="left")
+    for name in ("GENERATION", "TOPIC", "PARTITION", "VOUCHED FROM", "UNTIL"):
+        table.add_column(name, justify="left" if name == "TOPIC" else "right", overflow="fold")
+    for v in verdict.vouched:
+        table.add_row(str(v.generation), v.topic, str(v.partition), str(v.from_offset), str(v.until_offset))
+    console.print(table)
+    for line in lines(verdict):
+        console.print(line)
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """What was seen, then every finding, then the sum of it."""
+    c = verdict.counts
+    seen = f"{c.batches:,} batches, {c.files:,} files, {c.rows:,} rows, {c.records:,} records, {c.bytes:,} bytes"
+    yield seen + (f", {c.bad:,} rows of bad records" if c.bad else "")
+    if verdict.oldest:
+        older = f"; {c.older:,} older files are there, of which it says nothing"
+        yield f"the batch log begins with batch {verdict.oldest}{older}"
+    if c.checked:
+        yield f"{c.checked:,} checksums compared"
+    if c.moved:
+        yield f"{c.moved:,} files are not there (any more)"
+    if verdict.in_flight:
+        f = verdict.in_flight
+        yield f"batch {f.batch} is prepared, {f.published} of its {f.files} files are published; that is no finding"
+    for finding in verdict.findings:
+        yield f"{finding.kind} {finding.where}: {finding.told}"
+    yield f"{len(verdict.findings):,} findings" if verdict.findings else "no findings"
+
+
+def print_json(verdict: Verdict, file: TextIO) -> None:
+    """One object; findings and partitions as objects too."""
+    form = asdict(verdict)
+    form["vouched"] = [v._asdict() for v in verdict.vouched]
+    form["findings"] = [f._asdict() for f in verdict.findings]
+    form["in_flight"] = verdict.in_flight._asdict() if verdict.in_flight else None
+    json.dump(form, file)
+    file.write("\n")
+
+
+FORMATS = {"table": print_table, "json": print_json}

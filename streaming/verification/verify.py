@@ -1,0 +1,171 @@
+"""The order of the looks: register, log, files, log, register.  Beside a live run that alone makes the answer right.
+
+Whatever was committed at the first look at the register must be visible afterwards; whatever is visible was named by
+an entry before, so the second look at the log knows it.  Nothing has to stand still, and nothing is looked at twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from offsets.codec import decode_state
+from offsets.errors import StateDamagedError
+from offsets.filesystems import Filesystem
+from offsets.store import OffsetStore
+from offsets.structs import Manifest, State
+from streaming.sinks.names import joined, reset_entry
+from streaming.sinks.notes import read_marker
+from streaming.sinks.parallel import in_parallel
+from streaming.verification import reading, registers
+from streaming.verification.files import Comparison, foreign
+from streaming.verification.findings import Finding, InFlight, Verdict
+from streaming.verification.tiling import Folders, Tiling
+
+Place = tuple[int, int]  # generation and number of a batch
+
+
+def verify(store: OffsetStore, sink: Filesystem, allow_moved: bool = False, checksums: bool = False) -> Verdict:
+    """Reads everything but the files' content (`checksums`: that too).  `allow_moved`: consumers take files away.
+
+    What servers refuse or do not answer is raised; what is damaged is a finding.
+    """
+    return _Verification(store, sink, allow_moved, checksums).run()
+
+
+@dataclass
+class _Verification:
+    store: OffsetStore
+    sink: Filesystem
+    allow_moved: bool
+    checksums: bool
+    findings: list[Finding] = field(default_factory=list)
+    traces: dict[int, Manifest] = field(default_factory=dict)  # of resets: where generations begin
+    prepared: Manifest | None = None  # the batch that the register had pending at the first look, if it is logged
+
+    def run(self) -> Verdict:
+        before, held, marker = self._register(), self.store.holder() is not None, self._marker()
+        self.traces = self._traces()
+        staged, places = reading.staged(self.sink), reading.logged(self.sink)
+        self.findings += registers.check_marker(marker, before, bool(places))
+        tiling = Tiling(marker or (before.app if before else None))
+        first_open = before.seq if before else (places[-1][1] if places else 0)
+        self._read_log(tiling, places, before, first_open)
+        seen = self._compare(tiling, first_open)
+        later = reading.logged(self.sink)
+        strange, older = foreign(
+            seen.strangers, tiling.folders, self._named_by(later, places), tiling.generations, bool(tiling.oldest)
+        )
+        if before and (after := self._register()):
+            self.findings += registers.check_log(before, after, tiling, max(later, default=None, key=lambda p: p[1]))
+            self._check_staging(before, staged, held)
+            if after.nonce == before.nonce:
+                self._check_prepared(seen)
+        found = [*self.findings, *tiling.findings, *seen.findings, *strange]
+        return self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
+
+    def _verdict(
+        self, before: State | None, tiling: Tiling, seen: Comparison, older: int, findings: tuple[Finding, ...]
+    ) -> Verdict:
+        return Verdict(
+            sink=self.sink.url,
+            generation=before.generation if before else None,
+            seq=before.seq if before else None,
+            oldest=tiling.oldest,
+            vouched=tuple(tiling.vouched()),
+            in_flight=_in_flight(before, seen),
+            counts=replace(tiling.counts, older=older, moved=len(seen.gone)),
+            findings=findings,
+        )
+
+    def _register(self) -> State | None:
+        found = self.store.load()
+        try:
+            return decode_state(found.state, f"the register in {self.store.url}") if found else None
+        except StateDamagedError as e:
+            self.findings.append(Finding("damaged-register", "register", str(e)))
+            return None
+
+    def _marker(self) -> str | None:
+        try:
+            return read_marker(self.sink)
+        except StateDamagedError as e:
+            self.findings.append(Finding("damaged-marker", "_application.json", str(e)))
+            return None
+
+    def _traces(self) -> dict[int, Manifest]:
+        found = {}
+        for generation in reading.resets(self.sink):
+            try:
+                found[generation] = reading.reset_trace(self.sink, generation)
+            except StateDamagedError as e:
+                self.findings.append(Finding("damaged-entry", reset_entry(generation), str(e)))
+        return found
+
+    def _read_log(self, tiling: Tiling, places: Sequence[Place], before: State | None, first_open: int) -> None:
+        """Folds the committed batches, holds them against the register, then folds those in flight."""
+        self._fold(tiling, [place for place in places if place[1] < first_open], None)
+        if before:
+            self.findings += registers.check_offsets(before, tiling.generations)
+        self._fold(tiling, [place for place in places if place[1] >= first_open], before)
+
+    def _fold(self, tiling: Tiling, places: Sequence[Place], before: State | None) -> None:
+        for entry in reading.entries(self.sink, places):
+            trace = self.traces.get(entry.generation)
+            if trace and trace.seq + 1 == entry.seq:  # else the log has lost the beginning of this generation
+                tiling.begin(trace)
+            if entry.manifest is None:
+                tiling.damaged(entry.generation, entry.seq, entry.damage)
+                continue
+            if before and before.pending and entry.seq == before.seq:
+                self.prepared = entry.manifest
+                self.findings += registers.check_pending(before, entry.sha256, entry.manifest)
+            tiling.add(entry.generation, entry.seq, entry.manifest)
+
+    def _compare(self, tiling: Tiling, first_open: int) -> Comparison:
+        seen = Comparison(tiling.folders, first_open)
+        for folder, files in reading.visible(self.sink):
+            whole = seen.see(folder, files)
+            if self.checksums:
+                self._check_content(tiling, folder, whole)
+        seen.finish(self.allow_moved)
+        return seen
+
+    def _check_content(self, tiling: Tiling, folder: str, names: Sequence[str]) -> None:
+        for name, crc in reading.checksums(self.sink, folder, names):
+            tiling.counts.checked += crc is not None
+            expected = tiling.folders[folder][name].crc32
+            if crc not in (None, expected):
+                told = f"its CRC-32 is {crc:08x}, {expected:08x} was written: its content was changed"
+                self.findings.append(Finding("changed", joined(folder, name), told))
+
+    def _named_by(self, later: Sequence[Place], known: Sequence[Place]) -> Folders:
+        """What the entries name that were written since the first look."""
+        tiling = Tiling(None)
+        new = set(later) - set(known)
+        for entry in reading.entries(self.sink, sorted(new)):
+            if entry.manifest is not None:
+                tiling.add(entry.generation, entry.seq, entry.manifest)
+        return tiling.folders
+
+    def _check_staging(self, before: State, staged: set[Place], held: bool) -> None:
+        """Only what is still there after all that."""
+        if left := registers.left_over(before, staged, held):
+            self.findings += registers.check_staging(left & reading.staged(self.sink))
+
+    def _check_prepared(self, seen: Comparison) -> None:
+        """Each file of a prepared batch is in staging or published (protocol.md, invariant 5)."""
+        if self.prepared is None or self.allow_moved:
+            return
+        unseen = [file for file in self.prepared.files if not seen.shows(file.final)]
+        status = in_parallel(self.sink.parallelism, lambda file: self.sink.status(file.staged), unseen)
+        for file, found in zip(unseen, status, strict=True):
+            if found is None:
+                told = f"is neither published nor in {file.staged}, while its batch is prepared"
+                self.findings.append(Finding("missing", file.final, told))
+
+
+def _in_flight(before: State | None, seen: Comparison) -> InFlight | None:
+    if before is None or before.pending is None or before.pending.manifest is None:
+        return None
+    return InFlight(before.seq, seen.visible(before.seq), before.pending.manifest.files)
