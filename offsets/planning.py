@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from offsets.errors import DataLossError, Loss
-from offsets.rate import split_by_lag
+from offsets.rate import UNLIMITED, Limits
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 
 
@@ -33,16 +33,21 @@ class Plan:
 
     ranges: tuple[OffsetRange, ...]
     topics: Mapping[str, TopicState]
+    left: int = 0  # offsets that the limits leave for the batches after this one
+
+    def size(self) -> int:
+        """Offsets in all ranges: an upper bound of its records."""
+        return sum(r.size() for r in self.ranges)
 
 
 def plan(
     topics: Mapping[str, TopicState],
     snapshot: Mapping[str, TopicSnapshot],
-    max_records: int | None = None,
+    limits: Limits = UNLIMITED,
     until: Mapping[TopicPartition, int] | None = None,
     job: str = "JOB.cfg",
 ) -> Plan:
-    """The next batch: from the cursor to the ends in `snapshot`, at most about `max_records` offsets (None: no limit).
+    """The next batch: from the cursor to the ends in `snapshot`, or as far as `limits` allow.
 
     Partitions and topics that the cursor does not know start at their beginning: none of their first records is lost.
     `until` caps the ends of a run at what its first look saw; a partition that it does not name is left for the next
@@ -57,8 +62,8 @@ def plan(
         raise DataLossError(losses, _remedy(topics, snapshot, losses, job))
     cursor = _with_new_partitions(topics, snapshot)
     lags = {tp: max(0, end - _offset(cursor, tp)) for tp, end in _ends(cursor, snapshot, until)}
-    taken = lags if max_records is None else split_by_lag(lags, max_records)
-    return Plan(tuple(_ranges(cursor, taken)), cursor)
+    taken = limits.share(lags)
+    return Plan(tuple(_ranges(cursor, taken)), cursor, sum(lags.values()) - sum(taken.values()))
 
 
 def find_losses(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> list[Loss]:

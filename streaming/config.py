@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from offsets.errors import ConfigError
+from offsets.rate import Rates
 from offsets.starting import AtTimes, Numbers, Spec
-from streaming import setting_values as values
 from streaming.client import refused_properties
+from streaming.fetching.kafka_python_properties import unmatched_properties
+from streaming.fetching.source import KAFKA_PYTHON
 from streaming.masters import DEFAULT_MASTER, misplaced
-from streaming.settings import ONE_OF, PROPERTY_SECTIONS, REQUIRED, SETTINGS
+from streaming.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
+from streaming.sink_format import format_problems
 from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 # What must never stand in an argument list, where every user of the machine can read it.
@@ -47,16 +50,21 @@ class JobConfig:
     starting_offsets_by_timestamp: Numbers | None
     starting_strategy: str
     max_offsets_per_trigger: int | None
+    client: str  # that the executors read with
     store: str
     session_timeout_ms: int
     sink_path: str
     retain_batches: int
     retain_runs: int
     sink_format: str
+    compression: str | None
+    compression_level: int | None
+    schema_file: str | None
     hive_integration: bool
     hive_metastore_uris: str | None
     hive_database: str
     hive_location: str | None
+    rates: Rates
     kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
     spark: Mapping[str, str] = field(repr=False)
 
@@ -103,10 +111,13 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     places = {option: options.get(option) for option in ("offsets.store", "sink.path")}
     problems += misplaced(properties["spark"].get("spark.master", DEFAULT_MASTER), places)
     problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
+    problems += _unmatched(fields, properties["kafka"])
+    problems += format_problems(fields)
     if problems:
         place = f"{job_file} or what --set gives" if overrides else job_file
         raise ConfigError(problems, f"correct {place}; nothing was connected to and nothing was written")
-    return JobConfig(job_file=job_file, kafka=properties["kafka"], spark=properties["spark"], **fields)
+    rates = Rates(**{setting.field: fields.pop(setting.field) for setting in RATE_SETTINGS})
+    return JobConfig(job_file=job_file, rates=rates, kafka=properties["kafka"], spark=properties["spark"], **fields)
 
 
 def _read(job_file: str, text: str) -> dict[str, str]:
@@ -188,6 +199,12 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def _unmatched(fields: Mapping[str, Any], kafka: Mapping[str, str]) -> list[str]:
+    """What kafka-python cannot do.  The driver looks at Kafka with librdkafka, whatever reads on the executors."""
+    problems = unmatched_properties(kafka) if fields.get("client") == KAFKA_PYTHON else []
+    return [f"kafka.{problem}" for problem in problems]
+
+
 def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]:
     kafka, spark = properties["kafka"], properties["spark"]
     servers = kafka.get("bootstrap.servers")
@@ -199,4 +216,12 @@ def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]
         if not key.startswith("spark.")
     ]
     refused = [f"{key}: refused, {why}" for key, why in REFUSED_SPARK.items() if key in spark]
+    refused += _unknown_rates(spark)
     return missing + [f"kafka.{problem}" for problem in refused_properties(kafka)] + wrong + refused
+
+
+def _unknown_rates(spark: Mapping[str, str]) -> list[str]:
+    """A rate that is misspelt would limit nothing, in silence; the rest of these keys are for Spark's own source."""
+    known = [setting.option.partition(".")[2] for setting in RATE_SETTINGS]
+    ours = ("spark.streaming.kafka.", "spark.streaming.backpressure.")
+    return [f"{key}: unknown here{nearest(key, known)}" for key in spark if key.startswith(ours) and key not in known]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from offsets.errors import AlreadyRunningError, StreamError
 from offsets.manager import OffsetManager, current_owner
+from offsets.rate import Limits
 from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicPartition, TopicState
@@ -33,6 +34,7 @@ from streaming.recovery import mend, reset_topics
 from streaming.runner import Drain, Runner
 from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
 from streaming.shipping import check_function
+from streaming.sink_format import given_schema
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sparkconf import refuse_misplaced
 from streaming.terminal import Advance, progress_bar
@@ -66,6 +68,7 @@ class Launch:
         root = check_ownership()
         refuse_misplaced(self.config)
         check_function(self.config.function, self.config.folder)
+        given_schema(self.config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
         sink = open_sink(self.config.sink_path).filesystem
@@ -114,7 +117,7 @@ class Launch:
         """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
         if self.options.recover == "offsets":
             return lambda topics: None
-        return Planner(broker, self.config.subscription, None, job=self.config.job).next
+        return Planner(broker, self.config.subscription, job=self.config.job).next
 
     def batches(
         self,
@@ -127,7 +130,8 @@ class Launch:
         """Batch after batch up to `targets` (exclusive; None: until drained).  No Spark if there is nothing to read."""
         config, available_now = self.config, self.options.available_now
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
-            planner = Planner(broker, config.subscription, config.max_offsets_per_trigger, targets, config.job)
+            limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
+            planner = Planner(broker, config.subscription, limits, targets, config.job)
             nothing_new = available_now and not planner.next(manager.state.topics).ranges
             self.progress.see_latest(planner.latest)
             if nothing_new or self.drain.requested:

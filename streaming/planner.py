@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from offsets.backpressure import Estimate, Measured, estimated, limit
 from offsets.errors import ConfigError, DataLossError, Loss
 from offsets.planning import Plan, plan
+from offsets.rate import UNLIMITED, Limits
 from offsets.structs import TopicPartition, TopicState
 from streaming.broker import Broker
 from streaming.config import nearest
@@ -17,19 +19,23 @@ CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata f
 
 
 class Planner:
-    """Plans from the register's topics.  `targets` (exclusive ends) bound an --available-now run; None: no end."""
+    """Plans from the register's topics, within `limits` and what backpressure makes of the batches it is told of.
+
+    `targets` (exclusive ends) bound an --available-now run; None: no end.
+    """
 
     def __init__(
         self,
         broker: Broker,
         subscription: Subscription,
-        max_records: int | None,
+        limits: Limits = UNLIMITED,
         targets: Mapping[TopicPartition, int] | None = None,
         job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._broker, self._subscription, self._max_records = broker, subscription, max_records
+        self._broker, self._subscription, self._limits = broker, subscription, limits
         self._targets, self._job, self._sleep = targets, job, sleep
+        self._estimate: Estimate | None = None
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
     def next(self, cursor: Mapping[str, TopicState]) -> Plan:
@@ -42,6 +48,11 @@ class Planner:
         except DataLossError:
             self._sleep(CONFIRM_SECONDS)
             return self._plan(cursor)
+
+    def learn(self, batch: Measured) -> None:
+        """What a committed batch says of the rate at which the next ones can be read."""
+        interval_ms = round(self._limits.seconds * 1000)
+        self._estimate = estimated(self._estimate, batch, self._limits.rates, interval_ms)
 
     def confirm(self, plan: Plan) -> None:
         """Raises DataLossError if a topic was replaced while the plan's ranges were read: their offsets say nothing.
@@ -68,7 +79,8 @@ class Planner:
         snapshot = look(self._broker, self._subscription, cursor)
         self.latest = ends(snapshot)
         named = included(self._subscription, cursor)
-        planned = plan(named, snapshot, self._max_records, self._targets, self._job)
+        limits = replace(self._limits, estimate=limit(self._estimate, self._limits.rates))
+        planned = plan(named, snapshot, limits, self._targets, self._job)
         return replace(planned, topics=merged(self._subscription, cursor, planned.topics))
 
 

@@ -15,6 +15,12 @@ TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apach
 FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+def text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
 def name(text: str) -> str:
     if not re.fullmatch(r"[\w.-]{1,100}", text):
         raise ValueError("must be 1 to 100 letters, digits, '_', '.' or '-'")
@@ -91,6 +97,15 @@ def integer(low: int, high: int) -> Callable[[str], int]:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
+
+    return parse
+
+
+def number(low: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) or float(text) < low:
+            raise ValueError(f"must be a number, at least {low:g}")
+        return float(text)
 
     return parse
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from offsets.filesystems import check_url
+from offsets.rate import Rates
 from offsets.stores import check_store_url
 from streaming import setting_values as values
-from streaming.formats import FORMATS
+from streaming.fetching.source import CLIENTS, LIBRDKAFKA
+from streaming.formats import CODECS, FORMATS
 
 DAY_MS = 86_400_000
 REQUIRED = object()
@@ -29,10 +31,44 @@ class Setting:
     meaning: str
 
 
+def _rate(key: str, field: str, parse: Callable[[str], Any], meaning: str) -> Setting:
+    """One of Spark's own, of section [spark]: a field of `Rates`, with Spark's default."""
+    return Setting(f"spark.spark.streaming.{key}", field, parse, getattr(Rates(), field), meaning)
+
+
+RATE_SETTINGS = (
+    _rate(
+        "kafka.maxRatePerPartition", "max_per_partition", values.integer(0, 10**12), "records a second at most; 0: any"
+    ),
+    _rate(
+        "kafka.minRatePerPartition",
+        "min_per_partition",
+        values.integer(1, 10**12),
+        "records a batch that no rate goes below",
+    ),
+    _rate("backpressure.enabled", "backpressure", values.boolean, "adapt the rate to how fast batches are committed"),
+    _rate(
+        "backpressure.initialRate",
+        "initial",
+        values.integer(0, 10**12),
+        "records a second over all partitions, until two batches were measured; 0: any",
+    ),
+    _rate("backpressure.rateEstimator", "estimator", values.choice(("pid",)), "pid is the only one"),
+    _rate("backpressure.pid.proportional", "proportional", values.number(0), "weight of the last batch's error"),
+    _rate("backpressure.pid.integral", "integral", values.number(0), "weight of what batches were late"),
+    _rate("backpressure.pid.derived", "derived", values.number(0), "weight of the change of the error"),
+    _rate("backpressure.pid.minRate", "min_rate", values.number(1), "records a second that no estimate goes below"),
+)
 SETTINGS = (
     Setting("job.name", "name", values.name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
     Setting("job.function", "function", values.function, None, "module:function applied to each record; absent: as is"),
-    Setting("job.batchInterval.ms", "batch_interval_ms", values.integer(100, DAY_MS), 1000, "pause between batches"),
+    Setting(
+        "job.batchInterval.ms",
+        "batch_interval_ms",
+        values.integer(100, DAY_MS),
+        1000,
+        "from one batch's start to the next",
+    ),
     Setting("source.subscribe", "subscribe", values.subscribe, None, "topics, separated by commas"),
     Setting(
         "source.subscribePattern",
@@ -71,6 +107,13 @@ SETTINGS = (
         "where no record is at or after the time: error or latest",
     ),
     Setting(
+        "source.client",
+        "client",
+        values.choice(tuple(CLIENTS)),
+        LIBRDKAFKA,
+        "what the executors read with: confluent-kafka (librdkafka), or kafka-python where that cannot be installed",
+    ),
+    Setting(
         "source.maxOffsetsPerTrigger",
         "max_offsets_per_trigger",
         values.integer(1, 10**12),
@@ -90,7 +133,29 @@ SETTINGS = (
     Setting(
         "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"
     ),
-    Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", "json (lines) or text"),
+    Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", f"one of {', '.join(FORMATS)}"),
+    Setting(
+        "sink.compression",
+        "compression",
+        values.choice(CODECS),
+        None,
+        "none, gzip or zstd for json, text and csv; for parquet also snappy (its default) and lz4; none, deflate or "
+        "zstd for avro",
+    ),
+    Setting(
+        "sink.compression.level",
+        "compression_level",
+        values.integer(1, 22),
+        None,
+        "1 (fast) to 9 (small) for gzip and deflate, 12 for lz4, 19 for zstd",
+    ),
+    Setting(
+        "sink.schema",
+        "schema_file",
+        values.text,
+        None,
+        "for parquet, avro and csv: a file with an Avro schema of the rows, its path relative to the job file's",
+    ),
     Setting(
         "sink.retain.batches",
         "retain_batches",
@@ -117,6 +182,7 @@ SETTINGS = (
         None,
         "sink.path as Hadoop names it, such as hdfs://namenode:8020/lake; required for webhdfs:",
     ),
+    *RATE_SETTINGS,
 )
 PROPERTY_SECTIONS = ("kafka", "spark")  # passed on to librdkafka and Spark, key by key
 # One of each set must be given; of the second, several may be.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import ConfigError
+from offsets.rate import Rates
 from streaming.config import load
 from streaming.settings import SETTINGS
 from streaming.subscription import Subscribe
@@ -129,3 +130,27 @@ def test_printed_commands_survive_a_blank() -> None:
     """A job file in a folder with a blank is quoted as a shell wants it."""
     assert load("my jobs/a.cfg", GOOD).job == "'my jobs/a.cfg'"
     assert load("a.cfg", GOOD).job == "a.cfg"
+
+
+def test_rates_are_read_from_the_spark_section() -> None:
+    """Under Spark's own names and with Spark's defaults; Spark is given them as well."""
+    assert load("job.cfg", GOOD).rates == Rates()
+    lines = "spark.streaming.backpressure.enabled = true\nspark.streaming.backpressure.pid.minRate = 50\n"
+    job = load("job.cfg", GOOD + lines, ["spark.spark.streaming.kafka.maxRatePerPartition=1000"])
+    assert job.rates == Rates(max_per_partition=1000, backpressure=True, min_rate=50.0)
+    assert job.spark["spark.streaming.kafka.maxRatePerPartition"] == "1000"
+
+
+def test_wrong_rates_are_all_told() -> None:
+    """A name that is misspelt would limit nothing, a minimum of 0 would starve, another estimator does not exist."""
+    keys = {
+        "kafka.maxRatePerPartiton": "1",
+        "kafka.minRatePerPartition": "0",
+        "backpressure.enabled": "yes",
+        "backpressure.rateEstimator": "fast",
+        "backpressure.pid.integral": "-1",
+        "backpressure.pid.minRate": "0.5",
+    }
+    found = problems(GOOD + "".join(f"spark.streaming.{key} = {value}\n" for key, value in keys.items()))
+    assert len(found) == len(keys)
+    assert any("maxRatePerPartiton: unknown here; did you mean spark.streaming.kafka.maxR" in line for line in found)

@@ -18,10 +18,11 @@ import pytest
 
 from offsets import failpoints
 from offsets.codec import decode_manifest
-from offsets.file_store import FileStore
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
+from offsets.rate import Limits
 from offsets.starting import starting_topics
+from offsets.stores import open_store
 from offsets.structs import OffsetRange, State
 from streaming.admission import admit
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
@@ -64,13 +65,13 @@ class World:
     def launch(self) -> State:
         """One driver, from admission to the end of the topic."""
         sink = open_sink(self.config.sink_path)
-        manager = OffsetManager(FileStore(self.config.store), current_owner("run"))
+        manager = OffsetManager(open_store(self.config.store), current_owner("run"))
         admit(self.config, manager, sink, partial(starting_topics, "earliest", SNAPSHOT), lambda topics: None)
         committer = Committer(manager, sink)
         committer.redo()
         committer.collect_garbage()
         sink.refuse_logged(manager.state.generation, manager.state.seq)
-        while (planned := plan(manager.state.topics, SNAPSHOT, BATCH)).ranges:
+        while (planned := plan(manager.state.topics, SNAPSHOT, Limits(BATCH))).ranges:
             state = manager.state
             place = StagingPlace(state.generation, state.epoch, state.seq)
             results = [stage(sink, place, range_) for range_ in planned.ranges]

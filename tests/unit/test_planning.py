@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from offsets.errors import DataLossError
 from offsets.planning import TopicSnapshot, find_losses, plan
+from offsets.rate import Limits
 from offsets.starting import starting_topics
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 
@@ -32,7 +33,7 @@ def test_reads_to_the_end() -> None:
 
 def test_nothing_new() -> None:
     """At the end there is no range, and the cursor is as it was."""
-    planned = plan(cursor(t={0: 5}), snapshot(t={0: (5, 5)}), max_records=10)
+    planned = plan(cursor(t={0: 5}), snapshot(t={0: (5, 5)}), limits=Limits(10))
     assert planned.ranges == ()
     assert planned.topics == cursor(t={0: 5})
 
@@ -46,7 +47,7 @@ def test_new_partitions_and_topics_begin_at_their_beginning() -> None:
 
 def test_limit_is_split_by_lag() -> None:
     """The limit is shared in proportion to the lags."""
-    planned = plan(cursor(t={0: 100, 1: 0}), snapshot(t={0: (0, 200), 1: (0, 300)}), max_records=40)
+    planned = plan(cursor(t={0: 100, 1: 0}), snapshot(t={0: (0, 200), 1: (0, 300)}), limits=Limits(40))
     assert planned.ranges == (OffsetRange("t", 0, 100, 110), OffsetRange("t", 1, 0, 30))
 
 
@@ -124,7 +125,7 @@ cursors = st.dictionaries(
 )
 
 
-@given(cursors, snapshots, st.none() | st.integers(1, 30))
+@given(cursors, snapshots, st.builds(Limits, st.none() | st.integers(1, 30)))
 def test_a_plan_never_skips_and_never_invents(known, now, limit) -> None:
     """Either a loss is reported, or all ranges begin at the cursor, lie inside the log, and keep every known offset."""
     if find_losses(known, now):
@@ -147,7 +148,7 @@ def test_plans_go_on_to_the_end(known, now) -> None:
     if find_losses(known, now):
         return
     topics, batches = known, 0
-    while (planned := plan(topics, now, 7)).ranges:
+    while (planned := plan(topics, now, Limits(7))).ranges:
         ends = {(r.topic, r.partition): r.until_offset for r in planned.ranges}
         topics = {
             t: TopicState(s.id, {p: ends.get((t, p), o) for p, o in s.offsets.items()})

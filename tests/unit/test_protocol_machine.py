@@ -13,6 +13,7 @@ from offsets.codec import decode_state
 from offsets.errors import FencedError, ProtocolError, StreamError, UnavailableError
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot, plan
+from offsets.rate import Limits
 from offsets.store import MemoryStore, Versioned
 from offsets.structs import OffsetRange, Owner, State, TopicState
 
@@ -103,7 +104,7 @@ class Register(RuleBasedStateMachine):
             driver.commit()
         else:
             ends = {"t": TopicSnapshot("id", {p: (0, end) for p, end in self.ends.items()})}
-            planned = plan(driver.state.topics, ends, limit)
+            planned = plan(driver.state.topics, ends, Limits(limit))
             driver.prepare(planned.topics, planned.ranges, None)
 
     @rule(i=drivers)
