@@ -21,9 +21,10 @@ from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.config import JobConfig
 from streaming.direct import range_stream
-from streaming.formats import open_format
+from streaming.fetching.source import Client
 from streaming.runner import Drain, Runner, StageBatch
 from streaming.shipping import ship
+from streaming.sink_format import configured_format
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sparkconf import configured, without_secrets
@@ -45,8 +46,8 @@ TRACING_LOGGERS = ("org.apache.spark.executor.Executor", "org.apache.spark.sched
 
 def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
     """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
-    client = {"group.id": config.name, **config.kafka}
-    format_ = open_format(config.sink_format)
+    client = Client(config.client, {"group.id": config.name, **config.kafka})
+    format_ = configured_format(config)
 
     def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
         return rdd.mapPartitions(StageTask(client, sink, place, format_, config.function)).collect()

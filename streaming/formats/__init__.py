@@ -13,7 +13,7 @@ from streaming.formats.base import BadItemError, BlockWriter, Format, UnfitError
 from streaming.formats.compressed import Compressed
 from streaming.formats.lines import JsonFormat, TextFormat
 
-__all__ = ["FORMATS", "BadItemError", "BlockWriter", "Format", "FormatKind", "Levels", "UnfitError", "open_format"]
+__all__ = ["CODECS", "FORMATS", "BadItemError", "BlockWriter", "Format", "FormatKind", "Levels", "UnfitError", "open_format"]
 
 
 class Levels(NamedTuple):
@@ -92,3 +92,4 @@ FORMATS: Mapping[str, FormatKind] = {
     "parquet": FormatKind(_parquet, _IN_PARQUET, typed=True),
     "avro": FormatKind(_avro, _IN_AVRO, typed=True),
 }
+CODECS = tuple(dict.fromkeys(codec for kind in FORMATS.values() for codec in kind.codecs))
