@@ -1,30 +1,39 @@
-"""Puts lines into a topic and logs what became of every single one: acknowledged, failed or unknown.
+"""Sends records and logs what became of every single one: acknowledged, failed, unknown or aborted.
 
 *failed*: the brokers refused it, or it was never handed to them.  *unknown*: it may be in the topic or not, as no
-answer came.  Stops at the first record that was not acknowledged.  The log is JSON lines, in the order of sending:
-`{"outcome", "topic", "partition", "offset", "malformed", "line", "error"}`; offset is null unless acknowledged, line
-holds each byte of the record as the character of the same number (latin-1).
+answer came.  *aborted*: it is in the partition's log, in a transaction that was not committed, or is left open.
+Knows no client: how one sends is a Delivery's.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import orjson
-from kafka import KafkaProducer
-from kafka.errors import BrokerResponseError, KafkaError
-
-from producers.transactions import Line
 
 WINDOW = 20_000  # records on their way; bounds memory and what a crash of this process leaves out of the log
 LOOK_EVERY = 500  # sends between two looks at what has been answered
 WAIT_SECONDS = 0.2
 FLUSH_SECONDS = 5.0  # after Ctrl-C
+NO_ANSWER_AT_END = "no answer before the end of the run"
+
+Stopped = Callable[[], bool]
+Progress = Callable[[int], None]
+
+
+class Item(NamedTuple):
+    """One record to send.  `partition` -1: the client's partitioner decides.  `note`: what else the log says of it."""
+
+    value: bytes | None
+    key: bytes | None = None
+    partition: int = -1
+    headers: tuple[tuple[str, bytes], ...] = ()
+    note: Mapping[str, Any] = {}
 
 
 @dataclass
@@ -34,122 +43,103 @@ class Outcome:
     acknowledged: int = 0
     failed: int = 0
     unknown: int = 0
-    malformed: int = 0
+    aborted: int = 0
     error: str | None = None
 
     @property
     def total(self) -> int:
-        return self.acknowledged + self.failed + self.unknown
+        return self.acknowledged + self.failed + self.unknown + self.aborted
+
+    @property
+    def exit_status(self) -> int:
+        """See the scripts' manuals; a refusal weighs more than a missing answer."""
+        return 1 if self.failed else 69 if self.unknown else 1 if self.error else 0
+
+
+@dataclass
+class DeliveryLog:
+    """Counts, and writes a JSON line for each record if there is a file: in the order in which fates became known."""
+
+    topic: str
+    file: BinaryIO | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    acknowledged: dict[int, int] = field(default_factory=dict)  # records by partition
+
+    def record(self, outcome: str, partition: int, offset: int | None, item: Item, error: str | None = None) -> None:
+        """`offset` is the record's place, None unless it is known.  The first error stays the outcome's."""
+        counts = self.outcome
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+        counts.error = counts.error or error
+        if outcome == "acknowledged":
+            self.acknowledged[partition] = self.acknowledged.get(partition, 0) + 1
+        if self.file:
+            place = {"outcome": outcome, "topic": self.topic, "partition": partition, "offset": offset}
+            self.file.write(orjson.dumps({**place, **item.note, "error": error}, option=orjson.OPT_APPEND_NEWLINE))
+
+
+@contextmanager
+def open_log(path: Path | None, topic: str) -> Iterator[DeliveryLog]:
+    """Appends to `path`; only counts if there is none.  Raises OSError."""
+    if path is None:
+        yield DeliveryLog(topic)
+    else:
+        with path.open("ab") as file:
+            yield DeliveryLog(topic, file)
+
+
+class Delivery(Protocol):
+    """One client's way to send.  Every item handed to `send` gets exactly one line in the log, at `finish` at last."""
+
+    log: DeliveryLog
+
+    def send(self, item: Item) -> None:
+        """Hands one record over; a refusal is logged, never raised."""
+
+    def look(self, stopped: Stopped) -> None:
+        """Logs what has been answered; waits while too much is on its way."""
+
+    def finish(self, stopped: Stopped) -> None:
+        """Waits for every answer, for at most FLUSH_SECONDS once it is stopped; what has none then is unknown."""
 
 
 def produce(
-    producer: KafkaProducer,
-    topic: str,
-    lines: Iterable[Line],
-    log: BinaryIO,
-    stopped: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], None] = lambda done: None,
-    patience: float = 30.0,
+    delivery: Delivery, items: Iterable[Item], stopped: Stopped = lambda: False, progress: Progress = lambda done: None
 ) -> Outcome:
-    """Sends until the lines end, `stopped` says so, or a record is not acknowledged; logs every record sent.
+    """Sends until the items end, `stopped` says so, or a record is not acknowledged; logs every record sent.
 
-    `progress` is told the number of records that are accounted for.  A record without an answer for `patience` seconds
-    is unknown, and so are all after it: kafka-python alone would wait for a vanished broker for ever.  Partitions take
-    turns.
+    `progress` is told the number of records that are accounted for.  Whatever `items` raises is raised once all that
+    was sent before is accounted for.
     """
-    delivery = _Delivery(producer, topic, sorted(producer.partitions_for(topic)), log, patience)
-    for line in lines:
-        if delivery.send(line):
-            delivery.look(stopped)
-            progress(delivery.outcome.total)
-        if stopped() or delivery.outcome.error:
-            break
-    delivery.finish(stopped)
-    progress(delivery.outcome.total)
-    return delivery.outcome
+    outcome = delivery.log.outcome
+    looked = time.monotonic()
+    try:
+        for n, item in enumerate(items, 1):
+            delivery.send(item)
+            if n % LOOK_EVERY == 0 or time.monotonic() - looked > WAIT_SECONDS:
+                delivery.look(stopped)
+                looked = time.monotonic()
+                progress(outcome.total)
+            if stopped() or outcome.error:
+                break
+    finally:
+        delivery.finish(stopped)
+        progress(outcome.total)
+    return outcome
 
 
-def paced(lines: Iterable[Line], rate: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Line]:
-    """The lines at `rate` a second, counted from the first."""
-    began = clock()
-    for n, line in enumerate(lines):
-        if (early := began + n / rate - clock()) > 0:
-            time.sleep(early)
-        yield line
+class Pace:
+    """Lets items through at `rate` a second, counted from the first that ever came; all at once if it is None."""
 
+    def __init__(self, rate: float | None, stopped: Stopped) -> None:
+        self._rate, self._stopped = rate, stopped
+        self._began, self._passed = time.monotonic(), 0
 
-class _Delivery:
-    """What is on its way, oldest first, and the log of what has arrived."""
-
-    def __init__(
-        self, producer: KafkaProducer, topic: str, partitions: Sequence[int], log: BinaryIO, patience: float
-    ) -> None:
-        self.outcome = Outcome()
-        self._producer, self._topic, self._partitions, self._log = producer, topic, partitions, log
-        self._patience = patience
-        self._waiting: deque[tuple[Any, int, Line, float]] = deque()  # future, partition, line, when sent
-        self._turn = 0
-        self._looked = time.monotonic()
-
-    def send(self, line: Line) -> bool:
-        """Hands one line over.  True if it is time for a look."""
-        now = time.monotonic()
-        partition = self._partitions[self._turn % len(self._partitions)]
-        self._turn += 1
-        try:
-            future = self._producer.send(self._topic, line.value, partition=partition)
-        except KafkaError as e:  # it was not handed over
-            self._record("failed", partition, None, line, type(e).__name__)
-        else:
-            self._waiting.append((future, partition, line, now))
-        return self._turn % LOOK_EVERY == 0 or now - self._looked > WAIT_SECONDS
-
-    def look(self, stopped: Callable[[], bool]) -> None:
-        """Logs what has been answered; waits while too much is on its way."""
-        self._looked = time.monotonic()
-        self._log_answered()
-        while len(self._waiting) > WINDOW and not stopped():
-            self._wait_for_oldest()
-
-    def finish(self, stopped: Callable[[], bool]) -> None:
-        """Waits for every answer, for at most FLUSH_SECONDS once it is stopped; what has none then is unknown."""
-        asked = time.monotonic()
-        while self._waiting and not (stopped() and time.monotonic() - asked > FLUSH_SECONDS):
-            self._wait_for_oldest()
-        self._give_up("no answer before the end of the run")
-        self._log.flush()
-
-    def _wait_for_oldest(self) -> None:
-        with suppress(KafkaError):  # its own failure is looked at below; a timeout only means: not yet
-            self._waiting[0][0].get(timeout=WAIT_SECONDS)
-        self._log_answered()
-
-    def _log_answered(self) -> None:
-        waiting = self._waiting
-        while waiting and waiting[0][0].is_done:
-            future, partition, line, _ = waiting.popleft()
-            if future.succeeded():
-                self._record("acknowledged", partition, future.value.offset, line, None)
-            else:
-                self._record(_judge(future.exception), partition, None, line, type(future.exception).__name__)
-        if waiting and time.monotonic() - waiting[0][3] > self._patience:
-            self._give_up(f"no answer within {self._patience:g} s")
-
-    def _give_up(self, why: str) -> None:
-        for _, partition, line, _ in self._waiting:
-            self._record("unknown", partition, None, line, why)
-        self._waiting.clear()
-
-    def _record(self, outcome: str, partition: int, offset: int | None, line: Line, error: str | None) -> None:
-        counts = self.outcome
-        setattr(counts, outcome, getattr(counts, outcome) + 1)
-        counts.malformed += line.malformed
-        counts.error = counts.error or error
-        entry = {"outcome": outcome, "topic": self._topic, "partition": partition, "offset": offset}
-        entry |= {"malformed": line.malformed, "line": line.value.decode("latin-1"), "error": error}
-        self._log.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
-
-
-def _judge(error: BaseException) -> str:
-    """Only a broker's final refusal is a failure; whatever else went wrong, the record may have been written."""
-    return "failed" if isinstance(error, BrokerResponseError) and not error.retriable else "unknown"
+    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Ends early once it is stopped."""
+        for item in items:
+            while self._rate and (early := self._began + self._passed / self._rate - time.monotonic()) > 0:
+                if self._stopped():
+                    return
+                time.sleep(min(early, WAIT_SECONDS))
+            self._passed += 1
+            yield item

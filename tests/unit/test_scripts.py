@@ -14,7 +14,9 @@ from streaming.settings import SETTINGS
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-@pytest.mark.parametrize("name", ["run_stream", "produce_transactions", "sandbox"])
+@pytest.mark.parametrize(
+    "name", ["run_stream", "produce_transactions", "produce_json_lines", "produce_sequence", "sandbox"]
+)
 def test_a_python_without_the_libraries_is_told_in_a_line(name: str) -> None:
     """The first thing that a new user does: the system's Python has none of them."""
     bare = [sys.executable, "-S", "-E", str(SCRIPTS / f"{name}.py"), "--help"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections import Counter
-from typing import Any
 
 import pytest
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
 
-from producers import delivery
-from producers.delivery import produce
-from producers.options import chosen_lines, exit_status, parser
+from producers import kafka_python_delivery
+from producers.delivery import DeliveryLog, Item, Pace, produce
+from producers.kafka_python_delivery import KafkaPythonDelivery
 from producers.transactions import ACCOUNTS, AMOUNTS, DAYS, DESCRIPTIONS, Line, fixed_lines, random_lines
+from producers.transactions_command import Items, chosen_lines, parser
 
 WELL_FORMED = re.compile(rb"\d+,\d\d/\d\d/\d{4},\d+,-?\d+\.\d\d,[A-Z ]+")
 
@@ -116,14 +117,16 @@ class FakeProducer:
 def test_outcomes(error: Exception, outcome: str, status: int) -> None:
     """Only a broker's final refusal is a failure; without an answer a record may be in the topic."""
     log = io.BytesIO()
-    lines = [Line(b"a", False), Line(b"\xff", True)]
-    counts = produce(FakeProducer(5, error), "t", lines, log)  # type: ignore[arg-type]
+    items, producer = Items(), FakeProducer(5, error)
+    counts = produce(
+        KafkaPythonDelivery(producer, DeliveryLog("t", log), 30.0),  # type: ignore[arg-type]
+        items.of([Line(b"a", False), Line(b"\xff", True)]),
+    )
     first, second = map(json.loads, log.getvalue().splitlines())
     assert (first["outcome"], first["offset"], first["line"], first["malformed"]) == ("acknowledged", 5, "a", False)
     assert (second["outcome"], second["offset"], second["malformed"]) == (outcome, None, True)
     assert second["line"].encode("latin-1") == b"\xff"
-    assert (counts.acknowledged, counts.total, exit_status(counts, False)) == (1, 2, status)
-    assert exit_status(counts, True) == 130
+    assert (counts.acknowledged, counts.total, counts.exit_status, items.malformed) == (1, 2, status, 1)
 
 
 class SilentProducer(FakeProducer):
@@ -141,11 +144,11 @@ class SilentProducer(FakeProducer):
 @pytest.mark.parametrize("stopped", [True, False])
 def test_no_answer(monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
     """Without an answer every record handed over is in the log as unknown, at the end of patience or after Ctrl-C."""
-    monkeypatch.setattr(delivery, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_python_delivery, "FLUSH_SECONDS", 0.1)
     log, producer = io.BytesIO(), SilentProducer()
-    lines = random_lines(50, 1)
     patience = 60.0 if stopped else 0.1
-    counts = delivery.produce(producer, "t", lines, log, lambda: stopped, patience=patience)  # type: ignore[arg-type]
+    delivery = KafkaPythonDelivery(producer, DeliveryLog("t", log), patience)  # type: ignore[arg-type]
+    counts = produce(delivery, Items().of(random_lines(50, 1)), lambda: stopped)
     entries = [json.loads(line) for line in log.getvalue().splitlines()]
     assert {entry["outcome"] for entry in entries} == {"unknown"}
     assert len(entries) == counts.unknown == counts.total == producer.handed == (1 if stopped else 50)
@@ -162,9 +165,20 @@ def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_chosen_lines() -> None:
-    """--fixed and --records choose the lines; a rate changes when they come, not which."""
-    options: Any = parser("").parse_args(["--records", "20", "--seed", "4", "--rate", "100000"])
-    count, lines = chosen_lines(options)
-    assert (count, list(lines)) == (20, list(random_lines(20, 4)))
-    count, lines = chosen_lines(parser("").parse_args(["--fixed"]))
-    assert (count, list(lines)) == (100, list(fixed_lines()))
+    """--fixed and --records choose the lines."""
+    assert list(chosen_lines(parser("").parse_args(["--records", "20", "--seed", "4"]))) == list(random_lines(20, 4))
+    assert list(chosen_lines(parser("").parse_args(["--fixed"]))) == list(fixed_lines())
+
+
+def test_pace() -> None:
+    """A rate changes when items come, not which: the n-th no sooner than n / rate seconds after the first."""
+    items = [Item(bytes([n])) for n in range(20)]
+    began = time.monotonic()
+    assert list(Pace(200, lambda: False)(items)) == items
+    assert time.monotonic() - began >= 19 / 200
+    assert list(Pace(None, lambda: False)(items)) == items
+
+
+def test_pace_ends_when_stopped() -> None:
+    """Ctrl-C does not wait for the next item's turn."""
+    assert len(list(Pace(0.001, lambda: True)([Item(b"a"), Item(b"b")]))) == 1

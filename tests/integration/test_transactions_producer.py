@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -14,57 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from producers.transactions import fixed_lines, random_lines
 from servers.kafka_server import Kafka
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "produce_transactions.py"
-Place = tuple[int, int]
+from tests.integration import produced
+from tests.integration.produced import Place, content, finish, logged, places, wait_for_log
 
 
 def start(kafka: Kafka, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SCRIPT), "--bootstrap-server", kafka.bootstrap, *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
-    """Exit status, summary and stderr."""
-    try:
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return process.returncode, json.loads(out) if out else {}, err
-
-
-def content(kafka: Kafka, topic: str) -> dict[Place, bytes]:
-    """All that the topic has, by partition and offset."""
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "content", "enable.partition.eof": "true"})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    found: dict[Place, bytes] = {}
-    open_partitions = set(partitions)
-    while open_partitions:
-        message = consumer.poll(10)
-        assert message is not None
-        if message.error():
-            open_partitions.discard(message.partition())
-        else:
-            found[message.partition(), message.offset()] = message.value()
-    consumer.close()
-    return found
-
-
-def logged(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    return produced.start("produce_transactions", kafka.bootstrap, *options)
 
 
 def acknowledged(entries: list[dict[str, Any]]) -> dict[Place, bytes]:
     """The log's claim of what the topic has."""
-    claims = [e for e in entries if e["outcome"] == "acknowledged"]
-    places = {(e["partition"], e["offset"]): e["line"].encode("latin-1") for e in claims}
-    assert len(places) == len(claims), "two records at one place"
-    return places
+    return {place: entry["line"].encode("latin-1") for place, entry in places(entries).items()}
 
 
 @pytest.fixture
@@ -157,11 +118,10 @@ def test_interrupted(kafka: Kafka, topic: str, tmp_path: Path) -> None:
 def test_wrong_broker(tmp_path: Path) -> None:
     """A broker that is not there: one line that names it within 15 s, 69, and no log."""
     began = time.monotonic()
-    command = [sys.executable, str(SCRIPT), "--bootstrap-server", "127.0.0.1:1", "--log", str(tmp_path / "log")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    status, summary, err = finish(produced.start("produce_transactions", "127.0.0.1:1", "--log", str(tmp_path / "log")))
     assert time.monotonic() - began < 15
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (69, "", 1)
-    assert "127.0.0.1:1" in done.stderr
+    assert (status, summary, len(err.splitlines())) == (69, {}, 1)
+    assert "127.0.0.1:1" in err
     assert not (tmp_path / "log").exists()
 
 
@@ -171,11 +131,3 @@ def test_missing_topic(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     assert (status, summary, len(err.splitlines())) == (2, {}, 1)
     assert topic in err
     assert "--partitions" in err
-
-
-def wait_for_log(log: Path) -> None:
-    """Until the first records are acknowledged."""
-    end = time.monotonic() + 60
-    while not log.exists() or log.stat().st_size == 0:
-        assert time.monotonic() < end, "nothing was ever acknowledged"
-        time.sleep(0.05)
