@@ -5,12 +5,13 @@ Nothing here publishes or writes an offset, so a retried, speculative or late at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
-from streaming.fetch import read_range
+from streaming.fetching.ranges import read_range
+from streaming.fetching.source import Client
 from streaming.formats import Format
 from streaming.rows import RowCounts, grouped, load_function
 from streaming.sinks.file import StagedFileSink
@@ -25,7 +26,7 @@ PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the 
 class StageTask:
     """For `RDD.mapPartitions` on a range stream.  Pickles by reference: executors import this module."""
 
-    client: Mapping[str, str]
+    client: Client
     sink: StagedFileSink
     place: StagingPlace
     format: Format
@@ -42,7 +43,6 @@ class StageTask:
         counts = RowCounts()
         function = load_function(self.function)
         chunks = read_range(self.client, range_, PROGRESS_SECONDS)
-        # The client's stubs allow a message without topic; those that carry no error have one.
-        groups = (grouped(function, chunk, self.format, counts) for chunk in chunks)  # type: ignore[arg-type]
+        groups = (grouped(function, chunk, self.format, counts) for chunk in chunks)
         files = self.sink.stage(self.place, range_, groups)
         return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad)

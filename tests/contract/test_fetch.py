@@ -10,15 +10,17 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from offsets import failpoints
 from offsets.errors import DataLossError, StreamError, UnavailableError
 from offsets.structs import OffsetRange
 from servers.kafka_server import Kafka
-from streaming import consumers, fetch
-from streaming.client import open_consumer
+from streaming.fetching import kept
+from streaming.fetching.ranges import read_range
+from streaming.fetching.source import CLIENTS, KAFKA_PYTHON, Client, open_source
+from streaming.records import Message
 
 PATIENCE = 30.0
 
@@ -26,9 +28,10 @@ PATIENCE = 30.0
 class Cluster:
     """What a test does to the broker and its topics."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self.client = {"bootstrap.servers": kafka.bootstrap}
-        self.admin = AdminClient({**self.client, "log_level": 0})
+    def __init__(self, kafka: Kafka, client: str) -> None:
+        self.servers = {"bootstrap.servers": kafka.bootstrap}
+        self.client = Client(client, {**self.servers, "group.id": "fetch"})
+        self.admin = AdminClient({**self.servers, "log_level": 0})
 
     def topic(self, name: str = "", **config: str) -> str:
         name = name or f"fetch-{uuid.uuid4().hex[:8]}"
@@ -45,7 +48,7 @@ class Cluster:
         wait(self.admin.delete_records([TopicPartition(topic, 0, before)]))
 
     def end(self, topic: str) -> int:
-        consumer = Consumer({**self.client, "group.id": "end", "log_level": 0})
+        consumer = Consumer({**self.servers, "group.id": "end", "log_level": 0})
         try:
             return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=5, cached=False)[1])
         except KafkaException:
@@ -54,7 +57,7 @@ class Cluster:
             consumer.close()
 
     def write(self, topic: str, values: Sequence[bytes], **config: str) -> None:
-        producer = Producer({**self.client, "linger.ms": 50, "log_level": 0, **dashed(config)})
+        producer = Producer({**self.servers, "linger.ms": 50, "log_level": 0, **dashed(config)})
         for value in values:
             while True:
                 try:
@@ -67,7 +70,7 @@ class Cluster:
     def readable(self, topic: str) -> list[int]:
         """Offsets that a plain reader of committed records sees now, up to the end of the log: the oracle."""
         config = {"isolation.level": "read_committed", "enable.partition.eof": "true", "auto.offset.reset": "earliest"}
-        consumer = Consumer({**self.client, **config, "group.id": "oracle", "log_level": 0})
+        consumer = Consumer({**self.servers, **config, "group.id": "oracle", "log_level": 0})
         consumer.assign([TopicPartition(topic, 0, 0)])
         seen: list[int] = []
         while True:
@@ -79,7 +82,7 @@ class Cluster:
             seen.append(message.offset())
 
     def read(self, topic: str, begin: int, until: int, patience: float = PATIENCE) -> list[Message]:
-        chunks = list(fetch.read_range(self.client, OffsetRange(topic, 0, begin, until), patience))
+        chunks = list(read_range(self.client, OffsetRange(topic, 0, begin, until), patience))
         assert all(chunks), "an empty chunk was yielded"
         return [message for chunk in chunks for message in chunk]
 
@@ -103,13 +106,14 @@ def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def cluster(kafka: Kafka) -> Iterator[Cluster]:
-    yield Cluster(kafka)
+@pytest.fixture(params=CLIENTS)
+def cluster(request: pytest.FixtureRequest, kafka: Kafka) -> Iterator[Cluster]:
+    """Every test here holds for either client."""
+    yield Cluster(kafka, request.param)
     failpoints.arm(None)
-    for source in consumers._idle.values():
-        source.consumer.close()
-    consumers._idle.clear()
+    for source in kept._idle.values():
+        source.close()
+    kept._idle.clear()
 
 
 @pytest.fixture
@@ -118,15 +122,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
 
     def counting(*arguments: Any) -> Any:
-        made.append(open_consumer(*arguments))
+        made.append(open_source(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(consumers, "open_consumer", counting)
+    monkeypatch.setattr(kept, "open_source", counting)
     return made
 
 
 def transactional(cluster: Cluster, topic: str) -> Producer:
-    producer = Producer({**cluster.client, "transactional.id": uuid.uuid4().hex, "log_level": 0})
+    producer = Producer({**cluster.servers, "transactional.id": uuid.uuid4().hex, "log_level": 0})
     producer.init_transactions(30)
     return producer
 
@@ -164,7 +168,7 @@ def test_compacted_topic(cluster: Cluster) -> None:
         min_cleanable_dirty_ratio="0.001",
         max_compaction_lag_ms="500",
     )
-    producer = Producer({**cluster.client, "linger.ms": 0, "log_level": 0})
+    producer = Producer({**cluster.servers, "linger.ms": 0, "log_level": 0})
     written = 0
 
     def compacted() -> bool:
@@ -196,7 +200,7 @@ def test_range_within_batches(cluster: Cluster, begin: int, until: int) -> None:
 def test_what_a_record_carries(cluster: Cluster) -> None:
     """Null is not empty, in keys, values and headers; timestamps and headers arrive as sent (K13)."""
     topic = cluster.topic()
-    producer = Producer({**cluster.client, "log_level": 0})
+    producer = Producer({**cluster.servers, "log_level": 0})
     producer.produce(topic, b"", key=None, partition=0, timestamp=1_700_000_000_123)
     producer.produce(topic, None, key=b"", partition=0, headers=[("a", b"1"), ("a", None), ("b", b"")])
     producer.flush(30)
@@ -296,7 +300,7 @@ def test_missing_partition(cluster: Cluster) -> None:
     """A partition that the topic does not have is a loss, not a wait without end."""
     topic = cluster.topic()
     with pytest.raises(DataLossError) as caught:
-        list(fetch.read_range(cluster.client, OffsetRange(topic, 3, 0, 1), PATIENCE))
+        list(read_range(cluster.client, OffsetRange(topic, 3, 0, 1), PATIENCE))
     assert (caught.value.losses[0].kind, caught.value.losses[0].partition) == ("VANISHED", 3)
 
 
@@ -344,7 +348,7 @@ def test_abandoned_range(cluster: Cluster, opened: list[Any]) -> None:
     """A caller that stops early leaves no consumer in the middle of a range."""
     topic = cluster.topic()
     cluster.write(topic, [b"v"] * 100)
-    chunks = fetch.read_range(cluster.client, OffsetRange(topic, 0, 0, 100), PATIENCE)
+    chunks = read_range(cluster.client, OffsetRange(topic, 0, 0, 100), PATIENCE)
     next(chunks)
     chunks.close()  # type: ignore[attr-defined]
     assert cluster.offsets(topic, 0, 10) == list(range(10))
@@ -356,7 +360,7 @@ def test_two_ranges_at_once(cluster: Cluster) -> None:
     topic = cluster.topic()
     cluster.write(topic, [b"v"] * 25_000)
     ranges = [OffsetRange(topic, 0, 0, 25_000), OffsetRange(topic, 0, 100, 25_000)]
-    both = [fetch.read_range(cluster.client, range_, PATIENCE) for range_ in ranges]
+    both = [read_range(cluster.client, range_, PATIENCE) for range_ in ranges]
     first = next(both[0])
     second = next(both[1])
     rest = [[m.offset() for chunk in reader for m in chunk] for reader in both]
@@ -369,7 +373,7 @@ def test_broker_restart(cluster: Cluster, kafka: Kafka) -> None:
     topic = cluster.topic()
     count = 200_000
     cluster.write(topic, [b"%d" % n + b"x" * 180 for n in range(count)])
-    chunks = fetch.read_range(cluster.client, OffsetRange(topic, 0, 0, count), 60)
+    chunks = read_range(cluster.client, OffsetRange(topic, 0, 0, count), 60)
     seen = [m.offset() for m in next(chunks)]
     kafka.broker.kill()
     restart = threading.Thread(target=kafka.broker.restart)

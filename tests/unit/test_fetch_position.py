@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,7 +10,9 @@ from confluent_kafka import TopicPartition
 
 from offsets.errors import StreamError
 from offsets.structs import OffsetRange
-from streaming import consumers, fetch
+from streaming.fetching import kept, librdkafka
+from streaming.fetching.ranges import read_range
+from streaming.fetching.source import LIBRDKAFKA, Client
 
 
 class Event(NamedTuple):
@@ -40,7 +43,8 @@ class Scripted:
     def assign(self, _: Any) -> None: ...
     def unassign(self) -> None: ...
     def close(self) -> None: ...
-    def list_topics(self, *_: Any, **__: Any) -> None: ...
+    def list_topics(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(topics={"t": None})
 
     def consume(self, count: int, timeout: float) -> list[Event]:
         if timeout:
@@ -55,10 +59,10 @@ class Scripted:
 
 
 def offsets(monkeypatch: pytest.MonkeyPatch, consumer: Scripted, until: int) -> list[int]:
-    monkeypatch.setattr(consumers, "open_consumer", lambda *_: consumer)
-    monkeypatch.setattr(consumers, "_idle", {})
-    monkeypatch.setattr(fetch, "Message", Event)
-    chunks = fetch.read_range({}, OffsetRange("t", 0, 0, until), 30)
+    monkeypatch.setattr(librdkafka, "open_consumer", lambda *_: consumer)
+    monkeypatch.setattr(kept, "_idle", {})
+    monkeypatch.setattr(librdkafka, "Message", Event)
+    chunks = read_range(Client(LIBRDKAFKA, {}), OffsetRange("t", 0, 0, until), 30)
     return [event.offset() for chunk in chunks for event in chunk]
 
 

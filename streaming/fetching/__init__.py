@@ -1,0 +1,1 @@
+"""Reading one OffsetRange on an executor: `ranges`, with either client as its source."""
