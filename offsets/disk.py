@@ -1,6 +1,6 @@
 """Folders and files that outlive a power cut, for stores and sinks on a local disk; OSErrors go to the caller.
 
-`explained` is the file store's own: it says what a person can do about such an error.
+`remedy` says what a person can do about such an error.
 """
 
 from __future__ import annotations
@@ -8,10 +8,6 @@ from __future__ import annotations
 import errno
 import getpass
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from offsets.errors import StoreError
 
 
 def make_folders(path: str) -> None:
@@ -45,25 +41,16 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
-@contextmanager
-def explained(path: str) -> Iterator[None]:
-    """Turns an OSError into a StoreError that names the path and the remedy."""
-    try:
-        yield
-    except OSError as e:
-        where = e.filename or path
-        raise StoreError(f"offset store: {e.strerror or e}: {where}", _remedy(e.errno, path)) from e
-
-
-def _remedy(number: int | None, path: str) -> str:
+def remedy(number: int | None, path: str) -> str:
+    """For an OSError's `errno` at `path`."""
     if number in (errno.EACCES, errno.EPERM):
-        return f"let user {_user()} read and write {path}, or name another folder in [offsets] store"
+        return f"let user {_user()} read and write {path}, or name another folder"
     if number in (errno.ENOSPC, errno.EDQUOT):
         return f"make room on the disk of {path}, and launch again: nothing is lost"
     if number == errno.EROFS:
-        return f"mount the disk of {path} for writing, or name another folder in [offsets] store"
+        return f"mount the disk of {path} for writing, or name another folder"
     if number in (errno.ENOTDIR, errno.EEXIST):
-        return f"{path} must be a folder, and each part of it: name another one in [offsets] store"
+        return f"{path} must be a folder, and each part of it: name another one"
     return f"look at the disk of {path}, and launch again"
 
 

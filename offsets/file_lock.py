@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from offsets.errors import AlreadyRunningError
+from offsets.disk import make_folders, remedy
+from offsets.errors import AlreadyRunningError, StoreError
 from offsets.owners import owner_from_json, owner_to_json
 from offsets.structs import Owner
 
@@ -21,7 +22,9 @@ SHORTEST_WAIT = 0.2  # a look by holder() in another process takes the lock for 
 
 
 class FileLock:
-    """Exclusive among all that open ``path``, also within one process.  OSError goes to the caller."""
+    """Exclusive among all that open ``path``, also within one process.  Its folder is made by ``acquire``."""
+
+    dead_holder_seconds = 1.0  # the kernel frees it with the process; the rest is for the poll
 
     def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
@@ -29,6 +32,11 @@ class FileLock:
 
     def acquire(self, owner: Owner, wait: float) -> None:
         """Raises AlreadyRunningError after `wait` seconds."""
+        with _explained(self._path):
+            make_folders(os.path.dirname(self._path))
+            self._fd = self._acquired(owner, wait)
+
+    def _acquired(self, owner: Owner, wait: float) -> int:
         fd, began = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), self._clock()  # not inherited by programs
         try:
             while not _try(fd, fcntl.LOCK_EX):
@@ -40,7 +48,7 @@ class FileLock:
         except BaseException:
             os.close(fd)
             raise
-        self._fd = fd
+        return fd
 
     def release(self) -> None:
         """Free at once.  Does nothing if it is not held here."""
@@ -52,14 +60,15 @@ class FileLock:
 
     def holder(self) -> Owner | None:
         """None while the lock is free, whatever a dead holder has left in the file."""
-        try:
-            fd = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        try:
-            return None if _try(fd, fcntl.LOCK_SH) else _read_owner(fd)
-        finally:
-            os.close(fd)
+        with _explained(self._path):
+            try:
+                fd = os.open(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            try:
+                return None if _try(fd, fcntl.LOCK_SH) else _read_owner(fd)
+            finally:
+                os.close(fd)
 
 
 def _try(fd: int, how: int) -> bool:
@@ -72,3 +81,12 @@ def _try(fd: int, how: int) -> bool:
 
 def _read_owner(fd: int) -> Owner | None:
     return owner_from_json(os.pread(fd, 4096, 0))
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        where = e.filename or path
+        raise StoreError(f"offset store: {where}: {e.strerror or e}", remedy(e.errno, os.path.dirname(path))) from e

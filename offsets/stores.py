@@ -8,17 +8,26 @@ from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from offsets.errors import ConfigError
+from offsets.file_lock import FileLock
+from offsets.filesystems import LocalFilesystem, check_url, open_webhdfs
+from offsets.filesystems.local import link_and_unlink
+from offsets.lease_lock import RENEWALS, LeaseLock
+from offsets.log_store import RETAIN, LogStore
 from offsets.store import MemoryStore, OffsetStore
 
-EXAMPLES = "zookeeper://host:2181,host:2181/apps/orders, file:///var/lib/orders"
+EXAMPLES = "zookeeper://host:2181,host:2181/apps/orders, webhdfs://namenode:9870/apps/orders, file:///var/lib/orders"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
-_ALIASES = {"zk": "zookeeper", "mem": "memory", "local": "file"}
+_ALIASES = {"zk": "zookeeper", "mem": "memory", "local": "file", "hdfs": "webhdfs"}
+ANSWERS = 3  # requests that may go without an answer within a deadline
 
 
-def open_store(url: str, session_timeout: float = 10.0, deadline: float = 15.0) -> OffsetStore:
+def open_store(
+    url: str, session_timeout: float = 10.0, deadline: float = 15.0, retain_states: int = RETAIN
+) -> OffsetStore:
     """A store that connects on first use.  Raises ConfigError for a URL that `check_store_url` has a problem with.
 
-    ``session_timeout``: see ZookeeperStore; ``deadline``: seconds a call waits for a server; other stores need neither.
+    ``session_timeout``: seconds after which a dead holder's lock is free; ``deadline``: seconds a call waits for a
+    server; ``retain_states``: how many states a numbered log keeps.
     """
     if problems := check_store_url(url):
         raise ConfigError(problems, f"for example {EXAMPLES}")
@@ -28,9 +37,12 @@ def open_store(url: str, session_timeout: float = 10.0, deadline: float = 15.0) 
 
         return ZookeeperStore(url, session_timeout, deadline)
     if scheme == "file":
-        from offsets.file_store import FileStore
-
-        return FileStore(url)
+        root = unquote(url.removeprefix("file://")).rstrip("/")
+        disk = LocalFilesystem(root, rename=link_and_unlink)
+        return LogStore(url, disk, FileLock(f"{root}/lock"), retain_states, deadline)
+    if scheme == "webhdfs":
+        lease = LeaseLock(open_webhdfs(url, max(session_timeout / RENEWALS, 1.0)), session_timeout, deadline)
+        return LogStore(url, open_webhdfs(url, deadline / ANSWERS), lease, retain_states, deadline)
     return MemoryStore()
 
 
@@ -41,7 +53,7 @@ def check_store_url(url: str) -> list[str]:
         return [f"offset store {url!r}: {_scheme_problem(scheme if colon else '')}"]
     if not url.isprintable() or " " in url:
         return [f"offset store {url!r}: holds a blank or an unprintable character"]
-    if "?" in url or "#" in url:
+    if ("?" in url and scheme != "webhdfs") or "#" in url:
         return [f"offset store {url!r}: takes no ? or #"]
     return [f"offset store {url!r}: {problem}" for problem in _CHECKS[scheme](url)]
 
@@ -97,6 +109,7 @@ def _dotted(path: str) -> bool:
 
 _CHECKS: Mapping[str, Callable[[str], list[str]]] = {
     "zookeeper": _check_zookeeper,
+    "webhdfs": check_url,
     "file": _check_file,
     "memory": _check_memory,
 }

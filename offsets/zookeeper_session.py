@@ -25,11 +25,11 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 
+from offsets.deadline import PAUSE_SECONDS, Deadline
 from offsets.errors import StoreError, UnavailableError
 
 ANSWERS = (AuthFailedError, BadVersionError, NoAuthError, NodeExistsError, NoNodeError)  # certainly not carried out
 CLOSE_SECONDS = 2.0  # longest wait for a server to confirm the end of a session; it ends by itself otherwise
-PAUSE_SECONDS = 0.05  # between two attempts to read
 RECONNECT = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": 0.5}
 
 T = TypeVar("T")
@@ -37,18 +37,6 @@ T = TypeVar("T")
 
 class Unknown(Exception):
     """No answer: the request may have been carried out, may yet be, or may be lost."""
-
-
-class Deadline:
-    """One span of time that all the steps of a call share."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds, self._clock = seconds, clock
-        self._end = clock() + seconds
-
-    def left(self) -> float:
-        """Seconds, never below 0."""
-        return max(self._end - self._clock(), 0.0)
 
 
 class Session:

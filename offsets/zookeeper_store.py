@@ -25,11 +25,10 @@ from kazoo.exceptions import (
     NoNodeError,
 )
 
+from offsets.deadline import PAUSE_SECONDS, Deadline
 from offsets.errors import (
     AlreadyRunningError,
     ConfigError,
-    FencedError,
-    RegisterError,
     StateDamagedError,
     StoreError,
     UnavailableError,
@@ -38,7 +37,8 @@ from offsets.failpoints import reach
 from offsets.owners import owner_from_json, owner_to_json
 from offsets.store import Versioned, check_size
 from offsets.structs import Owner
-from offsets.zookeeper_session import PAUSE_SECONDS, Deadline, Session, Unknown
+from offsets.verdicts import fenced, other_register
+from offsets.zookeeper_session import Session, Unknown
 
 EXPIRY_SLACK = 3.0  # a server expires sessions in steps of its tick (2 s by default), counted from the last heartbeat
 SHORTEST_SESSION = 4.0  # what a server with default settings makes of anything below
@@ -203,7 +203,7 @@ def outcome(url: str, expected: Versioned | None, state: bytes, seen: Versioned 
     if seen is None:
         if expected is None:
             return None
-        raise _other_register(url, "it was deleted")
+        raise other_register(url, "it was deleted")
     seen = checked(url, expected, seen)
     if expected is not None and seen.version == expected.version:
         return None
@@ -215,20 +215,5 @@ def outcome(url: str, expected: Versioned | None, state: bytes, seen: Versioned 
 def checked(url: str, expected: Versioned | None, seen: Versioned) -> Versioned:
     """`seen`, if it is the znode that `expected` was read from."""
     if expected is not None and seen.incarnation != expected.incarnation:
-        raise _other_register(url, "it was deleted and created again")
+        raise other_register(url, "it was deleted and created again")
     return seen
-
-
-def fenced(url: str, expected: Versioned | None) -> FencedError:
-    was = f"version {expected.version}" if expected else "no register"
-    return FencedError(
-        f"the register in {url} was written by another driver: it is past {was}",
-        "nothing to do: another run has taken over, and this one leaves",
-    )
-
-
-def _other_register(url: str, what: str) -> RegisterError:
-    return RegisterError(
-        f"the register in {url} is not the one that this run has read: {what}",
-        "stop all runs on it; find out who did it, and mend the register before the next launch",
-    )

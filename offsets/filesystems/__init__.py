@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from offsets.errors import ConfigError
 from offsets.filesystems.base import FileStatus, Filesystem, Writer, checked
 from offsets.filesystems.local import LocalFilesystem
-from offsets.filesystems.webhdfs import WebHdfsFilesystem
+from offsets.filesystems.webhdfs import ANSWER_SECONDS, CONNECT_SECONDS, WebHdfsFilesystem
 
 FORMS = "file:///dir or webhdfs://namenode:9870/dir"
 
@@ -29,12 +29,24 @@ def open_filesystem(url: str, environ: Mapping[str, str] = os.environ) -> Filesy
     root = unquote(parts.path).rstrip("/") or "/"
     if parts.scheme == "file":
         return LocalFilesystem(root)
+    return open_webhdfs(url, environ=environ)
+
+
+def open_webhdfs(
+    url: str, answer_seconds: float = ANSWER_SECONDS, environ: Mapping[str, str] = os.environ
+) -> WebHdfsFilesystem:
+    """The same for a sound webhdfs:// URL.  A request fails after `answer_seconds` without an answer."""
+    parts = urlsplit(url)
     user = parse_qs(parts.query).get("user", [environ.get("HADOOP_USER_NAME") or getpass.getuser()])[0]
-    return WebHdfsFilesystem(f"http://{parts.netloc}", root, user)
+    root = unquote(parts.path).rstrip("/")
+    connect_seconds = min(answer_seconds, CONNECT_SECONDS)
+    return WebHdfsFilesystem(
+        f"http://{parts.netloc}", root, user, connect_seconds=connect_seconds, answer_seconds=answer_seconds
+    )
 
 
 def check_url(url: str) -> list[str]:
-    """What is wrong with a sink's URL, found without connecting; empty if nothing is."""
+    """What is wrong with the URL of a place for files, found without connecting; empty if nothing is."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -67,4 +79,4 @@ def _path_problems(path: str) -> list[str]:
 
 
 __all__ = ["FORMS", "FileStatus", "Filesystem", "LocalFilesystem", "WebHdfsFilesystem", "Writer"]
-__all__ += ["check_url", "open_filesystem"]
+__all__ += ["check_url", "open_filesystem", "open_webhdfs"]

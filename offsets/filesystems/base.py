@@ -10,11 +10,15 @@ from typing import NamedTuple, Protocol
 
 
 class FileStatus(NamedTuple):
-    """One entry.  `length` in bytes, 0 for directories."""
+    """One entry.  `length` in bytes, 0 for directories.
+
+    `identity`: two equal ones, not empty, are one file with the same content, whatever it is called now.
+    """
 
     name: str  # the last component
     length: int
     is_directory: bool
+    identity: str = ""
 
 
 class Writer(Protocol):
@@ -43,6 +47,15 @@ class Filesystem(Protocol):
     def create(self, path: str) -> Writer:
         """A new file, with its parents.  An existing one is never touched: FileExistsError here or at `close`."""
 
+    def put(self, path: str, content: bytes) -> FileStatus:
+        """A whole new file at once, durable, with its parents.  FileExistsError: the name is taken.
+
+        FileNotFoundError: somebody has deleted it meanwhile.
+        """
+
+    def touch(self, path: str) -> None:
+        """Gives the file a new time of modification, and so a new identity.  FileNotFoundError if there is none."""
+
     def rename_no_clobber(self, source: str, destination: str) -> None:
         """Moves a file or directory in one atomic step, never over or into anything that exists.
 
@@ -53,8 +66,11 @@ class Filesystem(Protocol):
     def status(self, path: str) -> FileStatus | None:
         """None only if the file system says that there is none."""
 
-    def list(self, path: str) -> list[FileStatus]:
-        """The entries of a directory by name; none if there is no such directory."""
+    def list(self, path: str, after: str = "") -> list[FileStatus]:
+        """The entries of a directory by name, those behind the name `after`; none if there is no such directory.
+
+        With `after`, what is not listed costs next to nothing.
+        """
 
     def delete(self, path: str, recursive: bool = False) -> None:
         """Removes it if it is there.  SinkError for a directory that is not empty, unless `recursive`."""

@@ -1,4 +1,4 @@
-"""Files on a local disk: durable at close and at every rename.  Never overwrites, never links."""
+"""Files on a local disk: durable at close and at every rename.  Never overwrites."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from offsets.disk import make_folders, sync_folder
+from offsets.disk import make_folders, remedy, sync_folder
 from offsets.errors import SinkError
 from offsets.filesystems.base import FileStatus, checked
 
@@ -40,6 +40,13 @@ def look_and_rename(source: str, destination: str) -> None:
     os.rename(source, destination)
 
 
+def link_and_unlink(source: str, destination: str) -> None:
+    """Of any number of racers one wins, on every file system; a crash may leave both names.  Not for publishing."""
+    os.link(source, destination)
+    with suppress(FileNotFoundError):  # whoever cleans up was quicker
+        os.unlink(source)
+
+
 @dataclass(frozen=True)
 class LocalFilesystem:
     """Rooted at the absolute directory `root`, which need not exist yet."""
@@ -56,6 +63,17 @@ class LocalFilesystem:
         self.mkdirs(checked(path).rpartition("/")[0])
         with _refusals(self._at(path)):
             return LocalWriter(self._at(path))
+
+    def put(self, path: str, content: bytes) -> FileStatus:
+        writer = self.create(path)
+        writer.write(content)
+        writer.close()
+        with _refusals(self._at(path)):
+            return _status_of(Path(self._at(path)))
+
+    def touch(self, path: str) -> None:
+        with _refusals(self._at(path)):
+            os.utime(self._at(path))
 
     def rename_no_clobber(self, source: str, destination: str) -> None:
         old, new = self._at(source), self._at(destination)
@@ -74,10 +92,10 @@ class LocalFilesystem:
             except FileNotFoundError:
                 return None
 
-    def list(self, path: str) -> list[FileStatus]:
+    def list(self, path: str, after: str = "") -> list[FileStatus]:
         with _refusals(self._at(path)):
             try:
-                names = sorted(os.listdir(self._at(path)))
+                names = sorted(name for name in os.listdir(self._at(path)) if name > after)
             except FileNotFoundError:
                 return []
         return [status for name in names if (status := self.status(f"{path}/{name}".lstrip("/")))]
@@ -96,7 +114,7 @@ class LocalFilesystem:
         with _refusals(self._at(path)):
             try:
                 make_folders(self._at(path))
-            except FileExistsError as e:  # to callers that means a taken name, and this is a file in the way
+            except (FileExistsError, FileNotFoundError) as e:  # to callers a taken name, or no parent: not meant here
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), e.filename) from e
 
     def read(self, path: str) -> bytes:
@@ -139,7 +157,8 @@ class LocalWriter:
 def _status_of(path: Path) -> FileStatus:
     found = path.lstat()
     directory = path.is_dir()
-    return FileStatus(path.name, 0 if directory else found.st_size, directory)
+    identity = f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+    return FileStatus(path.name, 0 if directory else found.st_size, directory, identity)
 
 
 @contextmanager
@@ -150,5 +169,4 @@ def _refusals(at: str) -> Iterator[None]:
     except (FileExistsError, FileNotFoundError):
         raise
     except OSError as e:
-        remedy = "check that it is a directory with free space which this user may write"
-        raise SinkError(f"{at}: {e.strerror or e}", remedy) from e
+        raise SinkError(f"{e.filename or at}: {e.strerror or e}", remedy(e.errno, at)) from e

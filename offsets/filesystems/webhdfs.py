@@ -7,6 +7,7 @@ normally when the block that feeds it raises), nor `strict=False` (it takes ever
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,18 +28,18 @@ REACH = "check the address, and that NameNode and DataNode run and are out of sa
 EXISTS = ("FileAlreadyExistsException",)
 MISSING = ("FileNotFoundException",)
 REFUSED = {
-    "AccessControlException": "give this user (sink.path ...?user=NAME) the right to write there",
-    "SecurityException": "give this user (sink.path ...?user=NAME) the right to write there",
+    "AccessControlException": "give this user (URL?user=NAME) the right to read and write there",
+    "SecurityException": "give this user (URL?user=NAME) the right to read and write there",
     "NSQuotaExceededException": "raise the name quota of the directory, or remove what is no longer needed",
     "DSQuotaExceededException": "raise the space quota of the directory, or remove what is no longer needed",
     "QuotaByStorageTypeExceededException": "raise the quota of the directory, or remove what is no longer needed",
     "MaxDirectoryItemsExceededException": "raise dfs.namenode.fs-limits.max-directory-items, or move files away from "
     "that directory; then launch again: the batch is finished then",
     "PathComponentTooLongException": "raise dfs.namenode.fs-limits.max-component-length",
-    "ParentNotDirectoryException": "a part of the path is a file: choose another sink.path",
+    "ParentNotDirectoryException": "a part of the path is a file: choose another path",
     "PathIsNotEmptyDirectoryException": "the directory is not empty",
-    "InvalidPathException": "choose another sink.path",
-    "IllegalArgumentException": "choose another sink.path",
+    "InvalidPathException": "choose another path",
+    "IllegalArgumentException": "choose another path",
     "UnsupportedOperationException": "the server is too old, or this operation is switched off",
 }
 
@@ -51,6 +52,8 @@ class WebHdfsFilesystem:
     root: str
     user: str
     parallelism: int = 8
+    connect_seconds: float = CONNECT_SECONDS
+    answer_seconds: float = ANSWER_SECONDS
 
     @property
     def url(self) -> str:
@@ -68,11 +71,20 @@ class WebHdfsFilesystem:
         with self._errors(path):
             self._client.write(self._at(path), data=content, overwrite=False)
 
+    def put(self, path: str, content: bytes) -> FileStatus:
+        self.upload(path, content)
+        if (found := self.status(path)) is None:
+            raise FileNotFoundError(f"{self.url}: {self._at(path)} was deleted while it was written")
+        return _whole(path, found, len(content))
+
+    def touch(self, path: str) -> None:
+        with self._errors(path):
+            self._client.set_times(self._at(path), modification_time=time.time_ns() // 1_000_000)
+
     def rename_no_clobber(self, source: str, destination: str) -> None:
-        url = f"{self.namenode}/webhdfs/v1{quote(self._at(source))}"
         params = {"op": "RENAME", "destination": self._at(destination), "renameoptions": "NONE"}
         with self._errors(destination):
-            self._session.put(url, params=params, timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+            self._session.put(self._link(source), params=params, timeout=self._timeout)
 
     def status(self, path: str) -> FileStatus | None:
         try:
@@ -82,9 +94,11 @@ class WebHdfsFilesystem:
             return None
         return _status_of(path.rpartition("/")[2], found)
 
-    def list(self, path: str) -> list[FileStatus]:
+    def list(self, path: str, after: str = "") -> list[FileStatus]:
         try:
             with self._errors(path):
+                if after:
+                    return list(self._list_after(path, after))
                 return [_status_of(name, found) for name, found in self._client.list(self._at(path), status=True)]
         except FileNotFoundError:
             return []
@@ -102,6 +116,18 @@ class WebHdfsFilesystem:
             content: bytes = reader.read()
             return content
 
+    def _list_after(self, path: str, after: str) -> Iterator[FileStatus]:
+        """Page by page (HdfsCLI does not know this operation)."""
+        more = True
+        while more:
+            params = {"op": "LISTSTATUS_BATCH", "startAfter": after}
+            answer = self._session.get(self._link(path), params=params, timeout=self._timeout)
+            listing = answer.json()["DirectoryListing"]
+            for found in listing["partialListing"]["FileStatuses"]["FileStatus"]:
+                after = found["pathSuffix"]
+                yield _status_of(after, found)
+            more = listing["remainingEntries"] > 0
+
     @cached_property
     def _session(self) -> requests.Session:
         session = requests.Session()  # its adapters never retry, unless told to
@@ -112,8 +138,14 @@ class WebHdfsFilesystem:
 
     @cached_property
     def _client(self) -> InsecureClient:
-        timeout = (CONNECT_SECONDS, ANSWER_SECONDS)
-        return InsecureClient(self.namenode, user=self.user, timeout=timeout, session=self._session)
+        return InsecureClient(self.namenode, user=self.user, timeout=self._timeout, session=self._session)
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        return self.connect_seconds, self.answer_seconds
+
+    def _link(self, path: str) -> str:
+        return f"{self.namenode}/webhdfs/v1{quote(self._at(path))}"
 
     def _at(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{checked(path)}".rstrip("/") or "/"
@@ -163,18 +195,24 @@ class WebHdfsWriter:
             # Bytes while small: asking a spool for its length would move it to disk.
             content: Any = spool.read() if self._written <= SPOOL_BYTES else spool
             self._filesystem.upload(self._path, content)
-        found = self._filesystem.status(self._path)
-        if found is None or found.length != self._written:
-            told = f"{found.length} bytes" if found else "is gone"
-            raise SinkError(f"{self._path}: {told} after {self._written} were sent", "run again")
-        return found.length
+        return _whole(self._path, self._filesystem.status(self._path), self._written).length
 
     def abort(self) -> None:
         self._spool.close()
 
 
+def _whole(path: str, found: FileStatus | None, length: int) -> FileStatus:
+    """What is there after an upload.  SinkError unless it is as long as what was sent."""
+    if found is None or found.length != length:
+        told = f"{found.length} bytes" if found else "is gone"
+        raise SinkError(f"{path}: {told} after {length} were sent", "run again")
+    return found
+
+
 def _status_of(name: str, found: Any) -> FileStatus:
-    return FileStatus(name, found["length"], found["type"] == "DIRECTORY")
+    number = found.get("fileId")  # never used again, and kept by renames; an HttpFS gateway does not tell it
+    identity = f"{number} {found['length']} {found['modificationTime']}" if number else ""
+    return FileStatus(name, found["length"], found["type"] == "DIRECTORY", identity)
 
 
 def _raise_for_error(answer: requests.Response, **_: Any) -> None:

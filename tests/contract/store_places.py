@@ -31,10 +31,10 @@ class Place:
         self.url = url
         self._opened: list[OffsetStore] = []
 
-    def open(self, url: str = "", deadline: float = DEADLINE) -> OffsetStore:
+    def open(self, url: str = "", deadline: float = DEADLINE, retain: int = 1000) -> OffsetStore:
         if self.url == "memory:" and self._opened:
             return self._opened[0]
-        self._opened.append(open_store(url or self.url, SESSION, deadline))
+        self._opened.append(open_store(url or self.url, SESSION, deadline, retain))
         return self._opened[-1]
 
     def close(self) -> None:

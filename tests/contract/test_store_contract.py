@@ -1,4 +1,4 @@
-"""What every OffsetStore promises: the same suite for memory, a local disk, and a real ZooKeeper."""
+"""What every OffsetStore promises: the same suite for memory, a local disk, a real ZooKeeper and a real HDFS."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ RACERS, ROUNDS = 24, 5
 def make_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if kind == "zookeeper":
         return Place(f"zookeeper://{request.getfixturevalue('zookeeper').hosts}/test/{uuid.uuid4().hex}")
+    if kind == "hdfs":
+        return Place(f"webhdfs://{request.getfixturevalue('hdfs').webhdfs}/tests/{uuid.uuid4().hex}/orders")
     return Place("memory:" if kind == "memory" else f"file://{tmp_path}/not there yet/orders".replace(" ", "%20"))
 
 
-@pytest.fixture(params=["memory", "file", "zookeeper"])
+@pytest.fixture(params=["memory", "file", "zookeeper", "hdfs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A register that was never created."""
     place = make_place(request.param, request, tmp_path)
@@ -33,7 +35,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     place.close()
 
 
-@pytest.fixture(params=["file", "zookeeper"])
+@pytest.fixture(params=["file", "zookeeper", "hdfs"])
 def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place that outlives a process."""
     place = make_place(request.param, request, tmp_path)

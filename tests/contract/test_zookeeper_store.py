@@ -21,6 +21,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import ConnectionLoss
 from kazoo.security import make_acl
 
+from offsets.deadline import Deadline
 from offsets.errors import (
     AlreadyRunningError,
     ConfigError,
@@ -32,7 +33,7 @@ from offsets.errors import (
 )
 from offsets.store import OffsetStore, Versioned
 from offsets.stores import open_store
-from offsets.zookeeper_session import Deadline, Session
+from offsets.zookeeper_session import Session
 from offsets.zookeeper_store import ZookeeperStore
 from servers.proxy import Mode, Proxy
 from servers.zookeeper_server import ZooKeeper

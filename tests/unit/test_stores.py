@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import ConfigError, FencedError, RegisterError
-from offsets.file_store import FileStore
+from offsets.log_store import LogStore
 from offsets.owners import owner_from_json, owner_to_json
 from offsets.store import MemoryStore, Versioned
 from offsets.stores import check_store_url, open_store
@@ -20,8 +20,8 @@ THEN = Versioned(4, b"then", 99)  # what the writer expects
     ("url", "kind"),
     [
         ("memory:", MemoryStore),
-        ("file:///var/lib/orders", FileStore),
-        ("file:///var/lib/my%20orders/", FileStore),
+        ("file:///var/lib/orders", LogStore),
+        ("file:///var/lib/my%20orders/", LogStore),
         ("zookeeper://zk1:2181,zk2:2181/apps/orders", ZookeeperStore),
         ("zookeeper://zk1/orders", ZookeeperStore),
         ("zookeeper://[::1]:2181/orders/", ZookeeperStore),

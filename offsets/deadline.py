@@ -1,0 +1,35 @@
+"""One span of time that all the steps of a call share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from offsets.errors import UnavailableError
+
+PAUSE_SECONDS = 0.05  # between two attempts
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """`seconds` from now on, by a monotonic clock."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds, self._clock = seconds, clock
+        self._end = clock() + seconds
+
+    def left(self) -> float:
+        """Seconds, never below 0."""
+        return max(self._end - self._clock(), 0.0)
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns.  It may be asked again: it is, after each UnavailableError until the end."""
+        while True:
+            try:
+                return ask()
+            except UnavailableError:
+                if not self.left():
+                    raise
+            time.sleep(min(PAUSE_SECONDS, self.left()))
