@@ -53,7 +53,7 @@ def check_store_url(url: str) -> list[str]:
         return [f"offset store {url!r}: {_scheme_problem(scheme if colon else '')}"]
     if not url.isprintable() or " " in url:
         return [f"offset store {url!r}: holds a blank or an unprintable character"]
-    if ("?" in url and scheme != "webhdfs") or "#" in url:
+    if scheme != "webhdfs" and ("?" in url or "#" in url):
         return [f"offset store {url!r}: takes no ? or #"]
     return [f"offset store {url!r}: {problem}" for problem in _CHECKS[scheme](url)]
 

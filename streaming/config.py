@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from offsets.errors import ConfigError
+from offsets.filesystems import overlap
 from offsets.rate import Rates
 from offsets.starting import AtTimes, Numbers, Spec
 from streaming.client import refused_properties
@@ -53,6 +54,7 @@ class JobConfig:
     client: str  # that the executors read with
     store: str
     session_timeout_ms: int
+    retain_states: int
     sink_path: str
     retain_batches: int
     retain_runs: int
@@ -112,12 +114,18 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     problems += misplaced(properties["spark"].get("spark.master", DEFAULT_MASTER), places)
     problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
     problems += _unmatched(fields, properties["kafka"])
-    problems += format_problems(fields)
+    problems += format_problems(fields) + _overlapping(fields.get("store"), fields.get("sink_path"))
     if problems:
         place = f"{job_file} or what --set gives" if overrides else job_file
         raise ConfigError(problems, f"correct {place}; nothing was connected to and nothing was written")
     rates = Rates(**{setting.field: fields.pop(setting.field) for setting in RATE_SETTINGS})
     return JobConfig(job_file=job_file, rates=rates, kafka=properties["kafka"], spark=properties["spark"], **fields)
+
+
+def _overlapping(store: Any, sink: Any) -> list[str]:
+    if not (isinstance(store, str) and isinstance(sink, str) and overlap(store, sink)):
+        return []
+    return [f"offsets.store = {store} and sink.path = {sink}: one lies in the other; give each a directory of its own"]
 
 
 def _read(job_file: str, text: str) -> dict[str, str]:

@@ -27,12 +27,13 @@ from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
 from streaming.ownership import OURS, check_ownership
+from streaming.pacing import Pace, Pacing
 from streaming.pausing import PauseWatch, pause_in_force
 from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.recovery import mend, reset_topics
-from streaming.runner import Drain, Runner
-from streaming.session import DRAIN_TICK_SECONDS, run_batches, spark, stage_with
+from streaming.runner import DRAINED, Drain, Runner
+from streaming.session import run_batches, spark, stage_with
 from streaming.shipping import check_function
 from streaming.sink_format import given_schema
 from streaming.sinks.file import StagedFileSink, open_sink
@@ -41,7 +42,6 @@ from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
 
-DRAINED = "drained on a signal"
 CONNECT_SECONDS = 10.0  # at the start a wrong address is the likely reason: said soon, within the 15 s that people wait
 SERVE_SECONDS = 30.0  # in mid-run a restart is the likely reason: waited for
 
@@ -51,6 +51,7 @@ class Options:
     """What the command line adds to the job file."""
 
     available_now: bool = False
+    duration: float | None = None  # seconds
     recover: str | None = None  # one of streaming.recovery.RECOVERIES
     debug: bool = False
 
@@ -81,7 +82,7 @@ class Launch:
             store.load()  # whether it is there at all
         with (
             PauseWatch(sink, self.drain.request) as watch,
-            closing(open_store(url, session, SERVE_SECONDS)) as store,
+            closing(open_store(url, session, SERVE_SECONDS, self.config.retain_states)) as store,
             held(store, owner),
         ):
             reason = self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
@@ -137,16 +138,16 @@ class Launch:
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
             stage = stage_with(config, sink)
-            tick = DRAIN_TICK_SECONDS if available_now else config.batch_interval_ms / 1000
+            pacing = Pacing(Pace(limits.seconds, limits.rates.limiting, available_now, self.options.duration))
             total = behind(manager.state.topics, targets) if targets is not None else None
             with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as advance:
                 report = partial(self.report, advance)
-                runner = Runner(manager, planner, committer, stage, report, available_now, self.drain, tick)
-                run_batches(sc, runner, tick)
+                runner = Runner(manager, planner, committer, stage, report, self.drain, pacing)
+                run_batches(sc, runner)
             self.progress.see_latest(planner.latest)
         if runner.failure:
             raise runner.failure from runner.cause
-        return DRAINED if self.drain.requested else "reached the end offsets seen at the start"
+        return runner.reason
 
     def report(self, advance: Advance, batch: BatchReport) -> None:
         """Tells of a batch that is committed; never fails it."""

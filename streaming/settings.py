@@ -18,6 +18,7 @@ from streaming.formats import CODECS, FORMATS
 
 DAY_MS = 86_400_000
 REQUIRED = object()
+STORES = "zookeeper://h:2181/path, webhdfs://namenode:9870/dir or file:///dir"
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,21 @@ SETTINGS = (
         "records of one batch at most, split over the partitions by lag",
     ),
     Setting(
-        "offsets.store", "store", values.checked(check_store_url), REQUIRED, "zookeeper://h:2181/path or file:///dir"
+        "offsets.store", "store", values.checked(check_store_url), REQUIRED, STORES
     ),
     Setting(
         "offsets.session.timeout.ms",
         "session_timeout_ms",
         values.integer(2000, 12_000),
         10_000,
-        "how long a dead run keeps the ZooKeeper lock",
+        "how long a dead run keeps the lock of a zookeeper or webhdfs store",
+    ),
+    Setting(
+        "offsets.retain.states",
+        "retain_states",
+        values.integer(2, 10**6),
+        1000,
+        "states that a webhdfs or file store keeps, the newest among them",
     ),
     Setting(
         "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"
@@ -159,7 +167,7 @@ SETTINGS = (
     Setting(
         "sink.retain.batches",
         "retain_batches",
-        values.integer(1, 1_000_000),  # HDFS takes 1,048,576 entries in a folder
+        values.integer(100, 1_000_000),  # HDFS takes 1,048,576 entries in a folder
         100_000,
         "entries of the batch log that are kept: so far back can verify_output.py look",
     ),

@@ -68,6 +68,17 @@ def check_url(url: str) -> list[str]:
     return wrong
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether the directory of one of two URLs is the other's, or lies inside it.  Also for URLs of other kinds."""
+    (scheme, host, a), (other_scheme, other_host, b) = _place(one), _place(other)
+    return (scheme, host) == (other_scheme, other_host) and a[: len(b)] == b[: len(a)]
+
+
+def _place(url: str) -> tuple[str, str, tuple[str, ...]]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower(), tuple(name for name in unquote(parts.path).split("/") if name)
+
+
 def _path_problems(path: str) -> list[str]:
     if not path.startswith("/") or path.strip("/") == "":
         return ["needs an absolute directory below the root"]
@@ -79,4 +90,4 @@ def _path_problems(path: str) -> list[str]:
 
 
 __all__ = ["FORMS", "FileStatus", "Filesystem", "LocalFilesystem", "WebHdfsFilesystem", "Writer"]
-__all__ += ["check_url", "open_filesystem", "open_webhdfs"]
+__all__ += ["check_url", "open_filesystem", "open_webhdfs", "overlap"]

@@ -154,3 +154,40 @@ def test_wrong_rates_are_all_told() -> None:
     found = problems(GOOD + "".join(f"spark.streaming.{key} = {value}\n" for key, value in keys.items()))
     assert len(found) == len(keys)
     assert any("maxRatePerPartiton: unknown here; did you mean spark.streaming.kafka.maxR" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("store", "sink"),
+    [
+        ("file:///a/lake", "file:///a/lake"),
+        ("file:///a/lake/offsets", "file:///a/lake/"),
+        ("file:///a", "file:///a/my%20lake"),
+        ("webhdfs://NN:9870/a/offsets?user=me", "webhdfs://nn:9870/a"),
+    ],
+)
+def test_store_and_sink_have_directories_of_their_own(store: str, sink: str) -> None:
+    """Neither may be or hold the other, whatever follows the path or however the host is written."""
+    (problem,) = problems(GOOD, f"offsets.store={store}", f"sink.path={sink}")
+    assert store in problem
+    assert sink in problem
+
+
+@pytest.mark.parametrize(
+    ("store", "sink"),
+    [
+        ("file:///a/lake", "file:///a/lake2"),
+        ("file:///a", "webhdfs://nn:9870/a"),
+        ("webhdfs://nn:9870/a", "webhdfs://other:9870/a"),
+        ("zookeeper://nn:9870/a", "webhdfs://nn:9870/a"),
+    ],
+)
+def test_neighbours_are_no_problem(store: str, sink: str) -> None:
+    """A name that begins with the other's, another server, another kind."""
+    assert load("job.cfg", GOOD, [f"offsets.store={store}", f"sink.path={sink}"]).store == store
+
+
+def test_retained_states() -> None:
+    """A thousand, unless set; never fewer than a write needs to be told from another's."""
+    assert load("job.cfg", GOOD).retain_states == 1000
+    assert load("job.cfg", GOOD, ["offsets.retain.states=2"]).retain_states == 2
+    assert "from 2 to" in problems(GOOD, "offsets.retain.states=1")[0]
