@@ -9,12 +9,13 @@ import uuid
 from collections.abc import Sequence
 
 from offsets.errors import FencedError, StreamError
-from streaming.console import complain, job_arguments, read_config, set_up_logging
+from streaming.console import complain, job_arguments, read_config, set_up_logging, told
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.recovery import RECOVERIES
 from streaming.run_reports import keep_run_report
 from streaming.runner import Drain
+from streaming.setting_values import duration
 from streaming.settings import REQUIRED, SETTINGS
 from streaming.taskerrors import summary, trace
 from streaming.watch import exit_when, parent_gone, under_spark_submit
@@ -28,6 +29,12 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     )
     job_arguments(parser)
     parser.add_argument("--available-now", action="store_true", help="stop at the end offsets seen at the start")
+    parser.add_argument(
+        "--duration",
+        metavar="TIME",
+        type=told(duration),
+        help="finish the batch in flight and stop after so much time from the first batch on: 90s, 10m, 2h or 1d",
+    )
     parser.add_argument(
         "--recover",
         choices=RECOVERIES,
@@ -62,7 +69,9 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
         config = read_config(given.job, given.overrides)
         progress.name, progress.source = config.name, str(config.subscription)
         progress.sink = f"StagedFileSink[{config.sink_path}]"
-        launch = Launch(config, Options(given.available_now, given.recover, given.debug), progress, Drain())
+        launch = Launch(
+            config, Options(given.available_now, given.duration, given.recover, given.debug), progress, Drain()
+        )
         status, reason = 0, launch.run()
     except StreamError as e:
         status, reason = e.exit_status, str(e)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from offsets.errors import ConfigError, StreamError
 from streaming.config import JobConfig, load
 from streaming.taskerrors import trace
 
+T = TypeVar("T")
 QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
 
 
@@ -21,6 +23,18 @@ def job_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
     parser.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
     )
+
+
+def told(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """For options: what `parse` says of a wrong value is shown, where argparse would show its name."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as e:
+            raise argparse.ArgumentTypeError(f"{text}: {e}") from None
+
+    return parsed
 
 
 def read_config(job_file: str, overrides: Sequence[str] = ()) -> JobConfig:

@@ -22,7 +22,8 @@ from streaming.committer import TaskResult
 from streaming.config import JobConfig
 from streaming.direct import range_stream
 from streaming.fetching.source import Client
-from streaming.runner import Drain, Runner, StageBatch
+from streaming.runner import TICK_SECONDS, Drain, Runner, StageBatch
+from streaming.sealed import Sealed
 from streaming.shipping import ship
 from streaming.sink_format import configured_format
 from streaming.sinks.file import StagedFileSink
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pyspark import RDD, SparkConf, SparkContext
     from pyspark.streaming import StreamingContext
 
-DRAIN_TICK_SECONDS = 0.1  # an empty tick costs about 5 ms, so an --available-now run plans as soon as it has committed
 STOP_SECONDS = 20.0
 INTERRUPT_SECONDS = 3.0
 EXIT_INTERRUPTED = 130
@@ -50,7 +50,7 @@ def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
     format_ = configured_format(config)
 
     def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
-        return rdd.mapPartitions(StageTask(client, sink, place, format_, config.function)).collect()
+        return rdd.mapPartitions(Sealed(StageTask(client, sink, place, format_, config.function))).collect()
 
     return stage
 
@@ -137,13 +137,13 @@ def leave_after(seconds: float, status: int) -> threading.Timer:
     return timer
 
 
-def run_batches(sc: SparkContext, runner: Runner, tick_seconds: float) -> None:
+def run_batches(sc: SparkContext, runner: Runner) -> None:
     """Lets Spark drive `runner` until it is finished."""
     from pyspark.streaming import StreamingContext
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # DStreams are deprecated; this project keeps to them knowingly
-        ssc: StreamingContext = StreamingContext(sc, tick_seconds)  # type: ignore[arg-type]
+        ssc: StreamingContext = StreamingContext(sc, TICK_SECONDS)  # type: ignore[arg-type]
     range_stream(ssc, runner.plan).foreachRDD(lambda time, rdd: runner.run_batch(time, rdd))
     ssc.start()
     try:

@@ -110,6 +110,14 @@ def number(low: float) -> Callable[[str], float]:
     return parse
 
 
+def duration(text: str) -> float:
+    """Seconds, from a number and its unit, as sleep(1) and systemd take it: 90s, 1.5h."""
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    if not (given := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)) or float(given[1]) == 0:
+        raise ValueError("must be a time like 90s, 10m, 2h or 1d")
+    return float(given[1]) * seconds[given[2]]
+
+
 def checked(check: Callable[[str], list[str]]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if problems := check(text):

@@ -86,11 +86,11 @@ def lines(range_: OffsetRange) -> dict[str, Block]:
     return {"": Block(text.block(rows, None), len(rows), text)}
 
 
-def tick_until_finished(sc: Any, runner: Runner, seconds: float) -> None:
+def tick_until_finished(sc: Any, runner: Runner) -> None:
     """What Spark does."""
     time = datetime(2026, 11, 21, 12, 0, 0)
     while not runner._finished.is_set():
-        time += timedelta(seconds=seconds)
+        time += timedelta(seconds=1)
         if ranges := runner.plan(time):
             runner.run_batch(time, ranges)  # type: ignore[arg-type]
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from offsets.backpressure import Measured
 from offsets.errors import DataLossError, Loss, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
 from streaming.committer import Committer, TaskResult
+from streaming.pacing import Pace, Pacing
 from streaming.progress import BatchReport
 from streaming.runner import Drain, Runner
 
@@ -46,6 +48,8 @@ class FakePlanner:
         self.end, self.latest = end, {TopicPartition("t", 0): end}
         self.error: Exception | None = None
         self.replaced: Exception | None = None
+        self.learned: list[Measured] = []
+        self.learn = self.learned.append
 
     def next(self, cursor: Mapping[str, TopicState]) -> Plan:
         if self.error:
@@ -77,8 +81,8 @@ class Run:
             committer,
             self.stage,
             self.reports.append,
-            stop_when_idle,
             self.drain,
+            Pacing(Pace(0.0, to_ends=stop_when_idle)),
         )
         self.ticks = 0
 
