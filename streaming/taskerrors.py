@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import platform
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,19 +34,35 @@ class RemoteError(BatchError):
 
 @contextmanager
 def crossing() -> Iterator[None]:
-    """Executor: lets a StreamError out of the block as a TaskError."""
+    """Executor: lets a StreamError, or a package that is missing there, out of the block as a TaskError."""
     try:
         yield
     except StreamError as e:
-        fields = {
-            "name": type(e).__name__,
-            "message": str(e),
-            "remedy": e.remedy,
-            "exit_status": e.exit_status,
-            "retriable": e.retriable,
-        }
-        payload = base64.b64encode(json.dumps(fields).encode()).decode()
-        raise TaskError(f"{e} [[stream-error {payload}]]") from e
+        raise _crossing(e) from e
+    except ImportError as e:
+        raise _crossing(missing_package(e)) from e
+
+
+def missing_package(error: ImportError) -> BatchError:
+    """Executor: what this Python cannot import, and how to bring it there."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    return BatchError(
+        f"the executor's Python on {platform.node()} ({sys.executable}, {version}) lacks a package: {error}",
+        "install it there, or let the job bring it along: scripts/pack_environment.py makes the archive for "
+        "[spark] spark.archives (README: On a cluster)",
+    )
+
+
+def _crossing(error: StreamError) -> TaskError:
+    fields = {
+        "name": type(error).__name__,
+        "message": str(error),
+        "remedy": error.remedy,
+        "exit_status": error.exit_status,
+        "retriable": error.retriable,
+    }
+    payload = base64.b64encode(json.dumps(fields).encode()).decode()
+    return TaskError(f"{error} [[stream-error {payload}]]")
 
 
 def from_spark(error: BaseException) -> StreamError:
