@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from streaming.config import JobConfig
 from streaming.direct import range_stream
 from streaming.fetching.source import Client
 from streaming.runner import TICK_SECONDS, Drain, Runner, StageBatch
+from streaming.scratch import scratch_folder
 from streaming.sealed import Sealed
 from streaming.shipping import ship
 from streaming.sink_format import configured_format
@@ -59,8 +59,8 @@ def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
 def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[SparkContext]:
     """A SparkContext that has our code, ended with the block; the process ends if the JVM does."""
     quiet = not debug and "spark.log.level" not in config.spark
-    with tempfile.TemporaryDirectory(prefix="kafka-direct-") as scratch:
-        sc = started(configured(config, debug, Path(scratch)))
+    with scratch_folder() as scratch:
+        sc = started(configured(config, debug, scratch))
         # SparkContext takes SIGINT for itself and would raise in the middle of a commit.
         signal.signal(signal.SIGINT, interrupted(drain))
         if not under_spark_submit():  # there the watch has begun with the process
@@ -68,7 +68,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         try:
             if quiet:
                 hush(sc)
-            ship(sc, root, config.function, config.folder, Path(scratch))
+            ship(sc, root, config.function, config.folder, scratch)
             yield sc
         finally:
             with bounded(STOP_SECONDS):

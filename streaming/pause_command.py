@@ -1,0 +1,64 @@
+"""The command line of pause_job.py: sets, lifts or shows the pause switch in a job's sink."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from offsets.errors import StreamError
+from offsets.filesystems import Filesystem, open_filesystem
+from streaming.console import complain, job_arguments, read_config, set_up_logging
+from streaming.pausing import pause_in_force
+from streaming.sinks.pause import Pause, lift_pause, set_pause
+
+log = logging.getLogger("pause_job")
+
+
+def arguments(manual: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "pause_job.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    job_arguments(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--reason", metavar="TEXT", help="pause the job, and say why")
+    what.add_argument("--resume", action="store_true", help="lift the pause")
+    return parser
+
+
+def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
+    """Prints one line on stdout: what is the case now."""
+    given = arguments(manual).parse_args(argv)
+    set_up_logging()
+    try:
+        config = read_config(given.job, given.overrides)
+        print(f"{config.name}: {carry_out(open_filesystem(config.sink_path), given)}")
+    except (StreamError, OSError) as e:
+        complain(log, e if isinstance(e, StreamError) else StreamError(str(e)))
+        return getattr(e, "exit_status", 1)
+    return 0
+
+
+def carry_out(sink: Filesystem, given: argparse.Namespace) -> str:
+    """What is the case afterwards.  The first request is `pause_in_force`, which does not hang."""
+    now = pause_in_force(sink)
+    if given.resume:
+        lifted = lift_pause(sink) if now else None
+        return f"resumed; it was {lifted}" if lifted else "not paused"
+    if given.reason is None:
+        return str(now or "not paused")
+    pause = Pause(person(), datetime.now(timezone.utc).isoformat(timespec="seconds"), given.reason)
+    return str(pause) if set_pause(sink, pause) else f"already {pause_in_force(sink) or 'resumed again'}"
+
+
+def person() -> str:
+    """Who types this; a container's user may have no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
