@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from offsets.structs import OffsetRange
@@ -57,7 +58,7 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
 
     sc = ssc.sparkContext
     ticks = ssc.queueStream([], default=sc.emptyRDD())
-    planned = PlannedRanges(plan, lambda time, ranges: report_input(ssc, ticks, time, ranges))
+    planned = PlannedRanges(plan, InputPage(ssc, ticks).show)
 
     def ranges_of(time: datetime, _: RDD[Any]) -> RDD[OffsetRange] | None:
         ranges = planned.at(time)
@@ -70,15 +71,28 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
     return DirectKafkaDStream(ticks, ranges_of)  # type: ignore[arg-type]  # None: no batch
 
 
-def report_input(ssc: StreamingContext, ticks: DStream[Any], time: datetime, ranges: Sequence[OffsetRange]) -> None:
-    """Shows the batch's size (an upper bound) and its ranges on Spark's Streaming page and in its REST API."""
-    jvm: Any = ssc._jvm
-    spark_streaming = jvm.org.apache.spark.streaming
-    description = "\n".join(
-        f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in ranges
-    )
-    metadata = jvm.PythonUtils.toScalaMap({"Description": description, "offsets": len(ranges)})
-    info = spark_streaming.scheduler.StreamInputInfo(
-        ticks._jdstream.inputDStream().id(), sum(r.size() for r in ranges), metadata
-    )
-    ssc._jssc.ssc().scheduler().inputInfoTracker().reportInfo(spark_streaming.Time(millis(time)), info)
+class InputPage:
+    """Shows each batch's size (an upper bound) and its ranges on Spark's Streaming page and in its REST API.
+
+    Looks Spark's classes up once: every name in such a path is a round trip to the JVM.
+    """
+
+    def __init__(self, ssc: StreamingContext, ticks: DStream[Any]) -> None:
+        jvm: Any = ssc._jvm
+        spark_streaming = jvm.org.apache.spark.streaming
+        self._info, self._time = spark_streaming.scheduler.StreamInputInfo, spark_streaming.Time
+        self._to_scala = jvm.PythonUtils.toScalaMap
+        self._scheduler = ssc._jssc.ssc().scheduler()
+        self._stream: int = ticks._jdstream.inputDStream().id()
+
+    @cached_property
+    def _tracker(self) -> Any:
+        return self._scheduler.inputInfoTracker()  # there is none before the start
+
+    def show(self, time: datetime, ranges: Sequence[OffsetRange]) -> None:
+        description = "\n".join(
+            f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in ranges
+        )
+        metadata = self._to_scala({"Description": description, "offsets": len(ranges)})
+        info = self._info(self._stream, sum(r.size() for r in ranges), metadata)
+        self._tracker.reportInfo(self._time(millis(time)), info)
