@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Shows how a job stands: committed offsets, log ends, lag, a pending batch, who runs it, and when it last did well.
+
+It reads only and takes no lock; run it beside a live run whenever you like.
+
+examples:
+  show_offsets.py job.cfg
+  show_offsets.py job.cfg --format csv                 TOPIC,PARTITION,CURRENT-OFFSET,LOG-END-OFFSET,LAG
+  show_offsets.py job.cfg --max-age 15m >/dev/null     for a monitor: exit 5 when the last success is older
+
+LOG-END-OFFSET is the last stable offset; LAG counts offsets, so aborted and control records too.
+A success is a commit, or a run that exited 0 because there was nothing new. A launch that found the job paused is none.
+
+exit status:
+  0 shown   1 refused, e.g. no rights   2 configuration   3 the register is damaged
+  5 the last success is older than --max-age, or there was none
+  69 the store did not answer, or Kafka or the sink did not: then the rest is shown, and "-" for what is not known
+"""
+
+import sys
+from pathlib import Path
+
+_root = Path(__file__).resolve().parent.parent
+if (_root / "streaming" / "__init__.py").is_file():  # a checkout; an installed script has its packages on the path
+    sys.path.insert(0, str(_root))
+
+try:
+    from streaming.overview.command import main
+except ModuleNotFoundError as e:
+    sys.exit(
+        f"show_offsets: {sys.executable} has no module {e.name}; "
+        "install kafka-direct-streaming for this Python, or in a checkout run ./scripts/demo --help once "
+        "(it makes .venv), then: . .venv/bin/activate"
+    )
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__))
