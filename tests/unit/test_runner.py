@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +17,11 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
+from streaming import runner
 from streaming.committer import Committer, TaskResult
 from streaming.pacing import Pace, Pacing
 from streaming.progress import BatchReport
-from streaming.runner import Drain, Runner
+from streaming.runner import AT_THE_ENDS, DRAINED, TICK_SECONDS, Drain, Runner
 
 START = datetime(2026, 11, 21, 12, 0, 0)
 
@@ -48,6 +51,7 @@ class FakePlanner:
         self.end, self.latest = end, {TopicPartition("t", 0): end}
         self.error: Exception | None = None
         self.replaced: Exception | None = None
+        self.planned: Callable[[], object] = lambda: None
         self.learned: list[Measured] = []
         self.learn = self.learned.append
 
@@ -56,17 +60,40 @@ class FakePlanner:
             raise self.error
         at = cursor["t"].offsets[0]
         ranges = (OffsetRange("t", 0, at, min(at + 10, self.end)),) if at < self.end else ()
-        return Plan(ranges, cursor)
+        self.planned()
+        return Plan(ranges, cursor, self.end - min(at + 10, self.end))
 
     def confirm(self, plan: Plan) -> None:
         if self.replaced:
             raise self.replaced
 
 
+class Clock:
+    """Both clocks of a runner, which stand still but for what is waited or worked."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.meanwhile: Callable[[], object] = lambda: None  # what happens while the runner waits
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return START.timestamp() + self.now
+
+    def wait(self, seconds: float) -> bool:
+        assert seconds > 0
+        self.now += seconds
+        self.meanwhile()
+        return True
+
+
 class Run:
     """A runner on fakes; `tick` is what Spark does at a batch time."""
 
-    def __init__(self, end: int = 25, stop_when_idle: bool = True) -> None:
+    def __init__(
+        self, end: int = 25, stop_when_idle: bool = True, pace: Pace | None = None, real: bool = False
+    ) -> None:
         self.manager = OffsetManager(MemoryStore(), current_owner("run"))
         self.manager.read()
         self.manager.create("a" * 32, {"t": TopicState("id", {0: 0})})
@@ -74,6 +101,8 @@ class Run:
         self.sink, self.planner, self.drain = FakeSink(), FakePlanner(end), Drain()
         self.reports: list[BatchReport] = []
         self.stage_error: Exception | None = None
+        self.staging = 0.0  # seconds that staging takes
+        self.clock = Clock()
         committer = Committer(self.manager, self.sink)  # type: ignore[arg-type]
         self.runner = Runner(
             self.manager,
@@ -82,13 +111,19 @@ class Run:
             self.stage,
             self.reports.append,
             self.drain,
-            Pacing(Pace(0.0, to_ends=stop_when_idle)),
+            Pacing(pace or Pace(0.0, to_ends=stop_when_idle)),
+            *((time.monotonic, START.timestamp) if real else (self.clock, self.clock.wall)),
         )
+        if not real:
+            self.runner._guard.wait = self.clock.wait  # type: ignore[assignment, method-assign]
         self.ticks = 0
+        self.starts: list[float] = []
 
     def stage(self, rdd: Any, place: Any) -> Sequence[TaskResult]:
+        self.starts.append(round(self.clock.now, 6))
         if self.stage_error:
             raise self.stage_error
+        self.clock.now += self.staging
         return [TaskResult(r, (), r.size(), 0, 0) for r in rdd]
 
     def plan(self) -> Sequence[OffsetRange]:
@@ -98,6 +133,21 @@ class Run:
     def tick(self) -> None:
         if ranges := self.plan():
             self.runner.run_batch(START + timedelta(seconds=self.ticks), ranges)  # type: ignore[arg-type]
+
+    def fail_from(self, batches: int) -> None:
+        if len(self.starts) >= batches:
+            self.stage_error = RuntimeError("boom")
+
+    def drive(self, seconds: float) -> list[float]:
+        """What Spark does: a tick every TICK_SECONDS, late ones one after the other.  When batches have begun."""
+        while not self.finished and self.clock.now < seconds:
+            at = self.ticks * TICK_SECONDS
+            self.ticks += 1
+            self.clock.now = max(self.clock.now, at)
+            time = START + timedelta(seconds=at)
+            if ranges := self.runner.plan(time):
+                self.runner.run_batch(time, ranges)  # type: ignore[arg-type]
+        return self.starts
 
     @property
     def finished(self) -> bool:
@@ -192,9 +242,11 @@ def test_an_error_of_spark_itself_ends_the_wait() -> None:
 def test_a_silent_spark_ends_the_wait() -> None:
     """A wall clock set back stops Spark's ticks: the run ends instead of holding the lock for hours."""
     run = Run(stop_when_idle=False)
-    now = iter(range(0, 100_000, 50))
-    run.runner._clock = lambda: float(next(now))
-    run.runner.wait(lambda: None, 0.001)
+
+    def pass_by() -> None:
+        run.clock.now += 50
+
+    run.runner.wait(pass_by, 0.001)
     assert "clock set back" in str(run.runner.failure)
 
 
@@ -228,6 +280,131 @@ def test_results_must_be_those_of_the_plan() -> None:
     run.tick()
     assert run.committed == 0
     assert run.runner.failure
+
+
+@pytest.mark.parametrize(
+    ("pace", "staging", "starts"),
+    [
+        (Pace(1.0), 1.2, [0.0, 1.2, 2.4, 3.6]),  # longer than the interval: the next one begins at the commit
+        (Pace(1.03), 0.3, [0.0, 0.3, 0.6, 0.9]),  # a backlog: without a pause, not tick by tick
+        (Pace(1.03, rated=True), 0.31, [0.0, 1.03, 2.06, 3.09]),  # due between two ticks of Spark
+        (Pace(1.0, rated=True), 1.2, [0.0, 1.2, 2.4, 3.6]),
+        (Pace(1.0, to_ends=True), 0.123, [0.0, 0.123, 0.246, 0.369]),
+        (Pace(1.0, rated=True, to_ends=True), 0.123, [0.0, 1.0, 2.0, 3.0]),
+    ],
+)
+def test_batches_begin_when_they_are_due(pace: Pace, staging: float, starts: list[float]) -> None:
+    """Whatever Spark's ticks are: no time is lost to them, and none is saved where a rate must hold."""
+    run = Run(end=40, pace=pace)
+    run.staging = staging
+    assert run.drive(60.0) == pytest.approx(starts)
+    assert run.finished == pace.to_ends
+    assert [r.lag for r in run.reports] == [30, 20, 10, 0]
+
+
+def test_new_records_wait_for_the_interval() -> None:
+    """When all was read, the next look is an interval after the last one, whether or not that found anything."""
+    run = Run(end=10, pace=Pace(1.03))
+    looks: list[float] = []
+    run.planner.planned = lambda: looks.append(round(run.clock.now, 6))
+    run.drive(4.0)
+    assert looks == [0.0, 1.03, 2.06, 3.09]
+    assert run.starts == [0.0]
+
+
+def test_a_tick_waits_no_longer_than_until_the_next() -> None:
+    """Or Spark's ticks would pile up while a batch runs; one that is late already is answered at once."""
+    run = Run()
+    assert run.runner.plan(START)
+    run.clock.now = 0.01
+    assert not run.runner.plan(START + timedelta(seconds=0.001))
+    assert run.clock.now == pytest.approx(0.001 + TICK_SECONDS, abs=0.001)
+    before = run.clock.now
+    assert not run.runner.plan(START + timedelta(seconds=0.001))
+    assert run.clock.now == before
+    assert not run.runner.plan(START + timedelta(hours=1))
+    assert run.clock.now == pytest.approx(before + TICK_SECONDS), "whatever the wall clock says"
+
+
+def test_a_waiting_tick_begins_when_the_batch_is_committed() -> None:
+    """The thread of Spark's timer waits in one batch's time for the next one, and is woken by the commit."""
+    run = Run()
+    ranges = run.plan()
+    at = START + timedelta(seconds=run.ticks)
+    run.clock.meanwhile = lambda: run.runner.run_batch(at, ranges)  # type: ignore[arg-type]
+    run.clock.now = float(run.ticks)
+    assert [r.from_offset for r in run.runner.plan(at + timedelta(milliseconds=1))] == [10]
+    assert run.committed == 10
+
+
+def test_the_wait_is_one_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With real clocks and threads: the commit itself wakes the tick that waits."""
+    monkeypatch.setattr(runner, "TICK_SECONDS", 60.0)
+    run = Run(real=True)
+    ranges, found = run.plan(), []
+    waiting = threading.Thread(target=lambda: found.append(run.plan()), daemon=True)
+    began = time.monotonic()
+    waiting.start()
+    run.runner.run_batch(START + timedelta(seconds=1), ranges)  # type: ignore[arg-type]
+    waiting.join(30.0)
+    assert [r.from_offset for r in found[0]] == [10]
+    assert time.monotonic() - began < 30.0
+
+
+@pytest.mark.parametrize("to_ends", [False, True])
+def test_the_duration_ends_a_run_between_batches(to_ends: bool) -> None:
+    """The batch in flight when it is over is committed, no other begins, and the run says why it ended."""
+    run = Run(end=1000, pace=Pace(1.0, duration=2.5, to_ends=to_ends))
+    run.staging = 1.0
+    assert run.drive(60.0) == [0.0, 1.0, 2.0]
+    assert (run.finished, run.committed, run.runner.failure) == (True, 30, None)
+    assert run.runner.reason == "drained after the 2.5 s of --duration"
+
+
+def test_the_ends_come_before_the_duration() -> None:
+    """--available-now with --duration: whichever comes first."""
+    run = Run(end=20, pace=Pace(1.0, duration=60.0, to_ends=True))
+    run.drive(600.0)
+    assert (run.committed, run.runner.reason) == (20, AT_THE_ENDS)
+
+
+def test_the_duration_ends_an_idle_run() -> None:
+    """Also while nothing comes, and also when Spark's ticks are waited for by nobody."""
+    run = Run(end=0, pace=Pace(10.0, duration=2.5))
+    run.drive(60.0)
+    assert run.clock.now == pytest.approx(2.5, abs=TICK_SECONDS)
+    run = Run(end=0, pace=Pace(10.0, duration=0.0))
+    run.plan()
+    run.runner.wait(lambda: None, 0.01)
+    assert "--duration" in run.runner.reason
+
+
+def test_drain_while_planning_begins_no_batch() -> None:
+    """SIGTERM while Kafka is asked: what was planned is let go, nothing is in flight."""
+    run = Run()
+    run.planner.planned = run.drain.request
+    assert not run.plan()
+    assert (run.finished, run.runner.reason, run.starts) == (True, DRAINED, [])
+
+
+def test_drain_while_a_tick_waits() -> None:
+    """SIGTERM between two batches: the tick that waits for the next due time ends with the run."""
+    run = Run(end=0, pace=Pace(10.0))
+    run.plan()
+    run.clock.now = float(run.ticks + 1)
+    run.clock.meanwhile = run.drain.request
+    assert not run.plan()
+    assert (run.finished, run.runner.reason) == (True, DRAINED)
+
+
+def test_only_committed_batches_are_learned_from() -> None:
+    """Backpressure is told when a batch ended, its offsets, how long it took and how late it was; of no failed one."""
+    run = Run(end=100, pace=Pace(1.0, rated=True))
+    run.staging = 1.2
+    run.planner.planned = lambda: run.fail_from(2)
+    run.drive(60.0)
+    assert run.committed == 20
+    assert run.planner.learned == [Measured(1200, 10, 1200, 0), Measured(2400, 10, 1200, 200)]
 
 
 @pytest.mark.parametrize("status", [0, 3])
