@@ -24,6 +24,7 @@ log4j.appender.c.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
 """
 NAMENODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
 DATANODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+DFSADMIN = "org.apache.hadoop.hdfs.tools.DFSAdmin"
 FIXED = {
     "dfs.replication": "1",
     "dfs.permissions.enabled": "true",
@@ -97,6 +98,14 @@ class Hdfs(Server):
         super().up()
         self.client().makedirs("/tmp")
         self.client().set_permission("/tmp", "1777")
+
+    def admin(self, *arguments: str) -> None:
+        """One `hdfs dfsadmin` command, which has no equal in WebHDFS; ServerError if it fails."""
+        self.run(self.java(DFSADMIN, *arguments, heap="64m", before=str(self._conf)))
+
+    def safe_mode(self, on: bool) -> None:
+        """While it is on, the NameNode lists and reads, and refuses every change."""
+        self.admin("-safemode", "enter" if on else "leave")
 
     def environment(self) -> dict[str, str]:
         return {"WEBHDFS": self.webhdfs, "HDFS_URL": self.url}

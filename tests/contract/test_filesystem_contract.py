@@ -210,21 +210,16 @@ def test_quota_and_safe_mode_are_told_apart(hdfs: Hdfs) -> None:
     """A full quota needs a person (SinkError), safe mode only time (UnavailableError)."""
     filesystem = webhdfs(hdfs)
     filesystem.mkdirs("d")
-    admin(hdfs, "-setSpaceQuota", "1", filesystem.url.partition(hdfs.webhdfs)[2] + "/d")
+    hdfs.admin("-setSpaceQuota", "1", filesystem.url.partition(hdfs.webhdfs)[2] + "/d")
     with pytest.raises(SinkError, match="QuotaExceeded"):
         put(filesystem, "d/f", b"1")
-    admin(hdfs, "-safemode", "enter")
+    hdfs.safe_mode(True)
     try:
         with pytest.raises(UnavailableError, match="SafeMode"):
             filesystem.mkdirs("e")
     finally:
-        admin(hdfs, "-safemode", "leave")
+        hdfs.safe_mode(False)
     filesystem.mkdirs("e")
-
-
-def admin(hdfs: Hdfs, *arguments: str) -> None:
-    main = "org.apache.hadoop.hdfs.tools.DFSAdmin"
-    hdfs.run(hdfs.java(main, *arguments, heap="64m", before=str(hdfs.folder / "conf")))
 
 
 def test_servers_that_are_away_are_named(hdfs: Hdfs) -> None:

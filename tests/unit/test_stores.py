@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from offsets import log_store
 from offsets.errors import ConfigError, FencedError, RegisterError
 from offsets.log_store import LogStore
 from offsets.owners import owner_from_json, owner_to_json
@@ -14,6 +15,7 @@ from offsets.zookeeper_store import ZookeeperStore, outcome
 
 ME = Owner("my-host", 7, "2026-11-21T00:00:00Z", "me")
 THEN = Versioned(4, b"then", 99)  # what the writer expects
+LOGGED = Versioned(4, b"then")
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,36 @@ def test_what_became_of_a_write(expected: Versioned | None, seen: Versioned | No
     else:
         found = outcome("zookeeper://zk1/orders", expected, b"mine", seen)
         assert found == (seen if result == "done" else None)
+
+
+@pytest.mark.parametrize(
+    ("expected", "sent", "newest", "intact", "result"),
+    [
+        (None, b"mine", None, True, "again"),
+        (None, b"mine", Versioned(0, b"mine"), True, "done"),
+        (None, b"mine", Versioned(0, b"theirs"), True, FencedError),
+        (None, b"mine", Versioned(1, b"mine"), True, FencedError),
+        (None, None, Versioned(0, b"mine"), True, FencedError),
+        (LOGGED, b"mine", LOGGED, True, "again"),
+        (LOGGED, None, LOGGED, True, "again"),
+        (LOGGED, b"mine", Versioned(5, b"mine"), True, "done"),
+        (LOGGED, b"mine", Versioned(5, b"mine"), False, RegisterError),
+        (LOGGED, None, Versioned(5, b"mine"), True, FencedError),
+        (LOGGED, b"mine", Versioned(5, b"theirs"), True, FencedError),
+        (LOGGED, b"mine", Versioned(5, b"theirs"), False, FencedError),
+        (LOGGED, b"mine", Versioned(6, b"mine"), True, FencedError),
+        (LOGGED, b"mine", Versioned(2000, b"mine"), False, FencedError),
+        (LOGGED, b"mine", Versioned(4, b"another"), False, RegisterError),
+        (LOGGED, b"mine", None, False, RegisterError),
+    ],
+)
+def test_what_became_of_a_number(
+    expected: Versioned | None, sent: bytes | None, newest: Versioned | None, intact: bool, result: object
+) -> None:
+    """The same for a numbered log: done only as the newest, with my bytes, right behind what I had read."""
+    if isinstance(result, type) and issubclass(result, Exception):
+        with pytest.raises(result):
+            log_store.outcome("file:///orders", expected, sent, newest, intact)
+    else:
+        found = log_store.outcome("file:///orders", expected, sent, newest, intact)
+        assert found == (newest if result == "done" else None)
