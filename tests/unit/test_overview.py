@@ -132,7 +132,7 @@ def test_without_kafka_the_store_is_shown(lake: Lake, show: Show, monkeypatch: p
 
 
 def test_a_success_that_is_too_old(lake: Lake, show: Show, tmp_path: Path) -> None:
-    """Exit 5 before the first success and when the last is older; a run with nothing new is one, a failed one is not."""
+    """Exit 5 when the last is older, or there was none; a run with nothing new is one, a failed one is not."""
     assert show("--max-age", "1d")[0] == 5
     report = {"timestamp": "2020-01-01T00:00:00.000Z", "durationMs": {"run": 1500}, "runId": "0" * 32, "exitStatus": 0}
     keep_report(lake.filesystem, report, 9)

@@ -15,7 +15,17 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.mark.parametrize(
-    "name", ["run_stream", "produce_transactions", "produce_json_lines", "produce_sequence", "sandbox"]
+    "name",
+    [
+        "run_stream",
+        "verify_output",
+        "show_offsets",
+        "pause_job",
+        "produce_transactions",
+        "produce_json_lines",
+        "produce_sequence",
+        "sandbox",
+    ],
 )
 def test_a_python_without_the_libraries_is_told_in_a_line(name: str) -> None:
     """The first thing that a new user does: the system's Python has none of them."""
