@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
-from offsets.structs import TopicState
+from offsets.structs import State, TopicState
 from streaming.config import JobConfig
 from streaming.sinks.file import StagedFileSink
 
@@ -20,17 +20,18 @@ def admit(
     config: JobConfig,
     manager: OffsetManager,
     sink: StagedFileSink,
+    state: State | None,
     start: Callable[[], Mapping[str, TopicState]],
     check: Callable[[Mapping[str, TopicState]], object],
 ) -> None:
     """Creates what a first launch needs, then takes the register (protocol step `take`).
 
+    `state`: as `manager` has just read it; that nobody has written since, `take` proves.
     `start` says where a first launch begins; it is asked of no other.
 
     Raises RegisterError when register and sink do not belong together, and whatever `check` raises at the register's
     topics; then nothing was written.  A batch that is pending must be finished whatever Kafka still has: no check.
     """
-    state = manager.read()
     decision = first_launch(state, sink.marker(), config.job, config.store, config.sink_path)
     if state is not None and state.pending is None:
         check(state.topics)

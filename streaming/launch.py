@@ -20,7 +20,7 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.rate import Limits
 from offsets.store import OffsetStore
 from offsets.stores import open_store
-from offsets.structs import Owner, TopicPartition, TopicState
+from offsets.structs import Owner, TopicState
 from streaming.admission import admit
 from streaming.beginning import first_topics
 from streaming.broker import Broker
@@ -38,6 +38,7 @@ from streaming.shipping import check_function
 from streaming.sink_format import given_schema
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sparkconf import refuse_misplaced
+from streaming.subscription import Snapshot
 from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class Launch:
             self.progress.at_home = state is not None and sink.marker() == state.app
             snapshot = first_snapshot(broker, self.config.subscription, known=state.topics if state else {})
             start = partial(first_topics, self.config.start, broker, self.config.subscription, snapshot)
-            admit(self.config, manager, sink, start, self.check_for(broker))
+            admit(self.config, manager, sink, state, start, self.check_for(broker, snapshot))
         log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         self.progress.at_home = True
         committer = Committer(manager, sink, self.config.retain_batches)
@@ -111,14 +112,13 @@ class Launch:
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
             sink.log_reset(manager.state)
         sink.refuse_logged(manager.state.generation, manager.state.seq)
-        targets = ends(snapshot) if self.options.available_now else None
-        return self.batches(root, manager, sink, committer, targets)
+        return self.batches(root, manager, sink, committer, snapshot)
 
-    def check_for(self, broker: Broker) -> Callable[[Mapping[str, TopicState]], object]:
+    def check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:
         """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
         if self.options.recover == "offsets":
             return lambda topics: None
-        return Planner(broker, self.config.subscription, job=self.config.job).next
+        return partial(Planner(broker, self.config.subscription, job=self.config.job).next, seen=snapshot)
 
     def batches(
         self,
@@ -126,15 +126,16 @@ class Launch:
         manager: OffsetManager,
         sink: StagedFileSink,
         committer: Committer,
-        targets: Mapping[TopicPartition, int] | None,
+        snapshot: Snapshot,
     ) -> str:
-        """Batch after batch up to `targets` (exclusive; None: until drained).  No Spark if there is nothing to read."""
+        """Batch after batch, with --available-now to the ends in `snapshot`.  No Spark if there is nothing to read."""
         config, available_now = self.config, self.options.available_now
+        targets = ends(snapshot) if available_now else None
+        self.progress.see_latest(ends(snapshot))
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
             planner = Planner(broker, config.subscription, limits, targets, config.job)
-            nothing_new = available_now and not planner.next(manager.state.topics).ranges
-            self.progress.see_latest(planner.latest)
+            nothing_new = available_now and not planner.next(manager.state.topics, snapshot).ranges
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
             stage = stage_with(config, sink)

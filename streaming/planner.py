@@ -38,16 +38,16 @@ class Planner:
         self._estimate: Estimate | None = None
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
-    def next(self, cursor: Mapping[str, TopicState]) -> Plan:
-        """The next ranges from `cursor`; none when nothing is left.
+    def next(self, cursor: Mapping[str, TopicState], seen: Snapshot | None = None) -> Plan:
+        """The next ranges from `cursor`; none when nothing is left.  `seen`: a look that was taken just now.
 
         Raises DataLossError only when two looks, a second apart, agree that records are gone; UnavailableError.
         """
         try:
-            return self._plan(cursor)
+            return self._plan(cursor, look(self._broker, self._subscription, cursor) if seen is None else seen)
         except DataLossError:
             self._sleep(CONFIRM_SECONDS)
-            return self._plan(cursor)
+            return self._plan(cursor, look(self._broker, self._subscription, cursor))
 
     def learn(self, batch: Measured) -> None:
         """What a committed batch says of the rate at which the next ones can be read."""
@@ -75,8 +75,7 @@ class Planner:
     def _replaced(self, topic: str, pinned: str, now: str | None) -> Loss:
         return Loss("REPLACED" if now else "TOPIC_MISSING", topic, -1, -1, -1, -1, f"its id was {pinned}, is {now}")
 
-    def _plan(self, cursor: Mapping[str, TopicState]) -> Plan:
-        snapshot = look(self._broker, self._subscription, cursor)
+    def _plan(self, cursor: Mapping[str, TopicState], snapshot: Snapshot) -> Plan:
         self.latest = ends(snapshot)
         named = included(self._subscription, cursor)
         limits = replace(self._limits, estimate=limit(self._estimate, self._limits.rates))

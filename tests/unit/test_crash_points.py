@@ -66,7 +66,14 @@ class World:
         """One driver, from admission to the end of the topic."""
         sink = open_sink(self.config.sink_path)
         manager = OffsetManager(open_store(self.config.store), current_owner("run"))
-        admit(self.config, manager, sink, partial(starting_topics, "earliest", SNAPSHOT), lambda topics: None)
+        admit(
+            self.config,
+            manager,
+            sink,
+            manager.read(),
+            partial(starting_topics, "earliest", SNAPSHOT),
+            lambda topics: None,
+        )
         committer = Committer(manager, sink)
         committer.redo()
         committer.collect_garbage()

@@ -49,11 +49,13 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.config = load("orders.cfg", JOB.format(folder=folder), environ={})
         self.error: Exception | None = None
+        self.looks = 0  # at Kafka
         self.lake = folder / "lake"
 
     def close(self) -> None: ...
 
     def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
+        self.looks += 1
         return {"t": TopicSnapshot("id", {0: (0, 10)})}
 
     def existing_topics(self) -> list[str]:
@@ -113,7 +115,9 @@ def test_a_first_launch_reads_to_the_end_and_the_next_finds_nothing(world: World
     reason, summary = world.run()
     assert reason == "reached the end offsets seen at the start"
     assert (summary["batches"], summary["numInputRows"]) == (3, 10)
+    assert world.looks == 1 + 4, "before the register is taken, then before each batch and when nothing was left"
     assert world.run()[0] == "nothing new"
+    assert world.looks == 6, "what was seen once is not looked up again"
     assert world.published() == sorted(map(str, range(10)))
 
 
