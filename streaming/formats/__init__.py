@@ -13,7 +13,17 @@ from streaming.formats.base import BadItemError, BlockWriter, Format, UnfitError
 from streaming.formats.compressed import Compressed
 from streaming.formats.lines import JsonFormat, TextFormat
 
-__all__ = ["CODECS", "FORMATS", "BadItemError", "BlockWriter", "Format", "FormatKind", "Levels", "UnfitError", "open_format"]
+__all__ = [
+    "CODECS",
+    "FORMATS",
+    "BadItemError",
+    "BlockWriter",
+    "Format",
+    "FormatKind",
+    "Levels",
+    "UnfitError",
+    "open_format",
+]
 
 
 class Levels(NamedTuple):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from streaming.formats.schema_text import MILLIS
 from streaming.records import Message
 
-HEADER = pa.struct([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.binary())])
+HEADER = pa.struct([("key", pa.string()), ("value", pa.binary())])
 AS_IS_SCHEMA = pa.schema(
     [
         pa.field("topic", pa.string(), nullable=False),
@@ -20,7 +20,7 @@ AS_IS_SCHEMA = pa.schema(
         pa.field("timestamp", MILLIS),  # null if the record has none
         pa.field("key", pa.binary()),
         pa.field("value", pa.binary()),
-        pa.field("headers", pa.list_(pa.field("item", HEADER, nullable=False)), nullable=False),  # empty if none
+        pa.field("headers", pa.list_(HEADER), nullable=False),  # empty if none
     ]
 )
 
@@ -47,7 +47,4 @@ def _headers(headers: list[Sequence[tuple[str, bytes | None]]]) -> pa.Array:
         ends.append(total)
     pairs = list(chain.from_iterable(headers))
     values = [pa.array([k for k, _ in pairs], pa.string()), pa.array([v for _, v in pairs], pa.binary())]
-    type_ = AS_IS_SCHEMA.field("headers").type
-    return pa.ListArray.from_arrays(
-        pa.array(ends, pa.int32()), pa.StructArray.from_arrays(values, fields=list(HEADER)), type_
-    )
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.StructArray.from_arrays(values, fields=list(HEADER)))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from fastavro.write import Writer
 
 from streaming.formats.as_is import as_is_columns
+from streaming.formats.base import UnfitError
 from streaming.formats.byte_file import ByteFile
 from streaming.formats.schema_text import as_avro
 from streaming.formats.tabular import to_columns
@@ -35,7 +36,10 @@ class AvroFormat:
     typed: ClassVar[bool] = True
 
     def block(self, rows: Sequence[Any] | pa.Table | pa.RecordBatch, schema: pa.Schema) -> list[dict[str, Any]]:
-        return _records(to_columns(rows, schema))
+        try:
+            return _records(to_columns(rows, schema))
+        except KeyError as e:  # only Arrow's own maps can
+            raise UnfitError(f"a map that has the key {e} twice") from None
 
     def as_is(self, chunk: Sequence[Message]) -> list[dict[str, Any]]:
         return _records(as_is_columns(chunk))
@@ -70,7 +74,7 @@ def _records(columns: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     for name, type_ in numbers:
         at = columns.schema.get_field_index(name)
         columns = columns.set_column(at, name, columns.column(at).cast(type_))
-    records: list[dict[str, Any]] = columns.to_pylist()
+    records: list[dict[str, Any]] = columns.to_pylist(maps_as_pydicts="strict")
     return records
 
 

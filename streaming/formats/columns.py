@@ -39,8 +39,24 @@ _WITH_SUBCLASSES = (str, bytes, int, float)  # such as StrEnum; subclasses of ti
 
 
 def from_rows(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
-    """Columns of the schema.  Raises UnfitError or TypeError, naming the field, if any row is not of the schema."""
-    return pa.RecordBatch.from_arrays(_columns(rows, list(schema), ""), schema=schema)
+    """Columns of `relaxed(schema)`.  Raises UnfitError or TypeError, naming the field, if a row is not of `schema`."""
+    return pa.RecordBatch.from_arrays(_columns(rows, list(schema), ""), schema=relaxed(schema))
+
+
+def relaxed(schema: pa.Schema) -> pa.Schema:
+    """`schema` as its columns are: within columns everything may be null.
+
+    What never is null within a struct that itself may be: pyarrow refuses to write that where the struct is null.
+    """
+    return pa.schema([field.with_type(_relaxed(field.type)) for field in schema])
+
+
+def _relaxed(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(type_):
+        return pa.struct([(field.name, _relaxed(field.type)) for field in type_])
+    if pa.types.is_list(type_):
+        return pa.list_(_relaxed(type_.value_type))
+    return pa.map_(pa.string(), _relaxed(type_.item_type)) if pa.types.is_map(type_) else type_
 
 
 def mappings(rows: Sequence[Any], names: Sequence[str] | None = None) -> Sequence[Mapping[str, Any]]:
@@ -119,7 +135,7 @@ def _check_kinds(kinds: Iterable[type], type_: pa.DataType, path: str) -> None:
 def _leaf(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(type_):
         if None in set(map(attrgetter("tzinfo"), (v for v in values if v is not None))):
-            raise UnfitError("a time without a time zone; say which instant it is with tzinfo=datetime.timezone.utc")
+            raise ValueError("a time without a time zone; say which instant it is with tzinfo=datetime.timezone.utc")
         return pa.array(values, pa.timestamp("us", "UTC")).cast(type_)  # pyarrow would cut microseconds
     if pa.types.is_float32(type_):
         return narrowed(pa.array(values, pa.float64()))
@@ -127,10 +143,10 @@ def _leaf(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
 
 
 def narrowed(doubles: pa.Array) -> pa.Array:
-    """As 32-bit floats: rounded, as the schema asks for, but never to infinity."""
+    """As 32-bit floats: rounded, as the schema asks for, but never to infinity.  Raises ValueError."""
     floats = doubles.cast(pa.float32())
     if pc.sum(pc.is_inf(floats)) != pc.sum(pc.is_inf(doubles)):
-        raise UnfitError("a number too large for 32 bits")
+        raise ValueError("a number too large for 32 bits")
     return floats
 
 
@@ -141,15 +157,14 @@ def _nested(values: list[Any], kinds: set[type], type_: pa.DataType, path: str) 
         if not fits(kind):
             raise UnfitError(f"field {path} is {type_} in the schema of its table, and here {kind.__name__}")
     if pa.types.is_struct(type_):
-        children = list(type_)
-        return pa.StructArray.from_arrays(_columns(values, children, path), fields=children)
+        return pa.StructArray.from_arrays(_columns(values, list(type_), path), [field.name for field in type_])
     offsets = pa.array(accumulate(map(len, values), initial=0), pa.int32())
     if pa.types.is_map(type_):
         keys = _column(list(chain.from_iterable(values)), type_.key_field, f"{path} key")
         items = _column(list(chain.from_iterable(v.values() for v in values)), type_.item_field, f"{path} value")
-        return pa.MapArray.from_arrays(offsets, keys, items, type_)
+        return pa.MapArray.from_arrays(offsets, keys, items)
     items = _column(list(chain.from_iterable(values)), type_.value_field, f"{path}[]")
-    return pa.ListArray.from_arrays(offsets, items, type_)
+    return pa.ListArray.from_arrays(offsets, items)
 
 
 def _is_mapping(kind: type) -> bool:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from streaming.formats.as_is import as_is_columns
 from streaming.formats.byte_file import ByteFile
+from streaming.formats.columns import relaxed
 from streaming.formats.tabular import to_columns
 from streaming.records import Message
 
@@ -41,10 +42,15 @@ class ParquetFormat:
         pass
 
     def open(self, write: Callable[[bytes], Any], schema: pa.Schema) -> ParquetWriter:
-        writer = pq.ParquetWriter(
-            ByteFile(write), schema, compression=self.codec, compression_level=self.level, store_schema=False
+        return ParquetWriter(
+            pq.ParquetWriter(
+                ByteFile(write),
+                relaxed(schema),
+                compression=self.codec,
+                compression_level=self.level,
+                store_schema=False,
+            )
         )
-        return ParquetWriter(writer)
 
 
 class ParquetWriter:
