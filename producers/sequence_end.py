@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,13 @@ _CONSUMER: Mapping[str, str] = {
     "auto.offset.reset": "error",
     "isolation.level": "read_committed",
     "enable.partition.eof": "true",
+}
+
+# A topic that has just been made, or a broker that has just come back.
+_LEADERLESS = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
 }
 
 
@@ -51,8 +59,17 @@ def _spans(admin: AdminClient, places: Sequence[TopicPartition]) -> dict[int, tu
 def _ask(
     admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec, level: IsolationLevel
 ) -> dict[int, int]:
-    answers = admin.list_offsets(dict.fromkeys(places, spec), isolation_level=level, request_timeout=CONNECT_SECONDS)
-    return {place.partition: answer.result().offset for place, answer in answers.items()}
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        answers = admin.list_offsets(
+            dict.fromkeys(places, spec), isolation_level=level, request_timeout=CONNECT_SECONDS
+        )
+        try:
+            return {place.partition: answer.result().offset for place, answer in answers.items()}
+        except KafkaException as e:
+            if e.args[0].code() not in _LEADERLESS or time.monotonic() > until:
+                raise
+        time.sleep(0.1)
 
 
 def _next_number(consumer: Consumer, place: TopicPartition, first: int, end: int) -> int:

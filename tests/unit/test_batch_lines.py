@@ -1,0 +1,24 @@
+"""The benchmark reads what a run really says of its batches."""
+
+from __future__ import annotations
+
+import pytest
+
+from offsets.structs import Manifest
+from streaming.progress import BatchReport
+from tests.benchmarks.batches import batches_in, rate, where_time_goes
+
+
+def line(at: str, seq: int, records: int, seconds: float, **steps: int) -> str:
+    manifest = Manifest("app", 0, 1, seq, (), {}, (), records, 0)
+    return f"2026-11-21 {at} INFO {BatchReport(manifest, (), steps, seconds, 0).line()}\n"
+
+
+def test_lines_of_batches() -> None:
+    """Each batch line is found among the others, with its steps; what no step has is told as well."""
+    log = "2026-11-21 10:00:00,000 INFO of bench\n" + line("10:00:02,000", 1, 400_000, 1.0, plan=10, stage=900)
+    log += line("10:00:03,500", 2, 400_000, 1.0, plan=10, stage=900) + line("10:00:05,000", 3, 200_000, 1.0, stage=900)
+    found = batches_in(log)
+    assert [b.records for b in found] == [400_000, 400_000, 200_000]
+    assert rate(found) == pytest.approx(1_000_000 / 4.0)
+    assert where_time_goes(found) == {"plan": 10, "stage": 900, "start": 90, "gap": 500}
