@@ -19,8 +19,8 @@ from offsets.structs import OffsetRange
 from servers.kafka_server import Kafka
 from streaming.fetching import kept
 from streaming.fetching.ranges import read_range
-from streaming.fetching.source import CLIENTS, KAFKA_PYTHON, Client, open_source
-from streaming.records import Message
+from streaming.fetching.source import CLIENTS, LIBRDKAFKA, Client, open_source
+from streaming.records import Message, from_message
 
 PATIENCE = 30.0
 
@@ -160,8 +160,10 @@ def test_transactions(cluster: Cluster) -> None:
     producer.abort_transaction(30)
 
 
-def test_compacted_topic(cluster: Cluster) -> None:
-    """Holes that compaction left anywhere in a range, also at its end, neither hang nor fail it (K1)."""
+@pytest.fixture(scope="module")
+def compacted(kafka: Kafka) -> tuple[str, int]:
+    """A topic with holes, and its end.  Made once: the broker's cleaner takes a quarter of a minute."""
+    cluster = Cluster(kafka, LIBRDKAFKA)
     topic = cluster.topic(
         cleanup_policy="compact",
         segment_ms="200",
@@ -171,7 +173,7 @@ def test_compacted_topic(cluster: Cluster) -> None:
     producer = Producer({**cluster.servers, "linger.ms": 0, "log_level": 0})
     written = 0
 
-    def compacted() -> bool:
+    def cleaned() -> bool:
         nonlocal written
         for n in range(4):
             producer.produce(topic, b"v", key=b"k%d" % n, partition=0)
@@ -179,7 +181,13 @@ def test_compacted_topic(cluster: Cluster) -> None:
         written += 4
         return len(cluster.readable(topic)) < min(written, 20) and written >= 20
 
-    eventually(compacted, 90)
+    eventually(cleaned, 90)
+    return topic, written
+
+
+def test_compacted_topic(cluster: Cluster, compacted: tuple[str, int]) -> None:
+    """Holes that compaction left anywhere in a range, also at its end, neither hang nor fail it (K1)."""
+    topic, written = compacted
     eventually(lambda: cluster.readable(topic) == cluster.readable(topic))
     readable = cluster.readable(topic)
     assert readable[0] > 4, "nothing was compacted away"
@@ -208,6 +216,27 @@ def test_what_a_record_carries(cluster: Cluster) -> None:
     assert (first.key(), first.value(), first.timestamp()[1]) == (None, b"", 1_700_000_000_123)
     assert (second.key(), second.value()) == (b"", None)
     assert second.headers() == [("a", b"1"), ("a", None), ("b", b"")]
+    assert (first.topic(), first.partition(), first.offset(), first.headers()) == (topic, 0, 0, None)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("CreateTime", 1), ("LogAppendTime", 2)])
+def test_whose_time_it_is(cluster: Cluster, kind: str, number: int) -> None:
+    """The same numbers from either client: 1 when it was made, 2 when the log took it."""
+    topic = cluster.topic(message_timestamp_type=kind)
+    cluster.write(topic, [b"v"])
+    (message,) = cluster.read(topic, 0, 1)
+    assert message.timestamp()[0] == number
+    assert from_message(message).timestamp_type == number
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches(cluster: Cluster, codec: str) -> None:
+    """Whatever producers compress with, a range that begins and ends inside a batch has its own records."""
+    topic = cluster.topic()
+    values = [b"%d" % n * 50 for n in range(200)]
+    cluster.write(topic, values, compression_type=codec)
+    assert [m.value() for m in cluster.read(topic, 0, 200)] == values
+    assert cluster.offsets(topic, 50, 150) == list(range(50, 150))
 
 
 def test_large_records(cluster: Cluster) -> None:
