@@ -49,9 +49,6 @@ ALLOWED: Mapping[Phase, frozenset[str]] = {
 }
 """Which transitions each phase of a register allows: those of `EXACTLY_ONCE` that write, and the tools'."""
 
-RECOVERY: Mapping[Phase, Literal["redo", "plan"]] = {"idle": "plan", "pending": "redo"}
-"""What a driver does with the register that its own `take` has written."""
-
 # A rebuilt epoch must be above all that the lost register had reached, or a sleeping collector (rule G) would take the
 # new staging for older than its own.  One launch a minute without a batch needs two years for as many.
 EPOCH_LEAP = 1_000_000
@@ -63,13 +60,6 @@ def phase(state: State | None) -> Phase:
     if state.pending is not None:
         return "pending"
     return "idle" if state.epoch else "created"
-
-
-def next_step(state: State) -> Literal["redo", "plan"]:
-    """After `take`: finish the pending batch, or plan a new one."""
-    if phase(state) not in RECOVERY:
-        raise ProtocolError(f"a register that is {phase(state)} must be taken before anything else")
-    return RECOVERY[phase(state)]
 
 
 def created(app: str, topics: Mapping[str, TopicState], owner: Owner, nonce: str, now: int) -> State:

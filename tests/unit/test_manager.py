@@ -17,7 +17,7 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.manager import OffsetManager, current_owner
-from offsets.protocol import advance, created, next_step
+from offsets.protocol import advance, created, phase
 from offsets.store import MAX_STATE_BYTES, MemoryStore, Versioned
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicState
 
@@ -83,7 +83,7 @@ def test_takeover_finishes_what_was_prepared(store) -> None:
     older = launched(store)
     older.prepare(TOPICS, RANGES, REF)
     newer = launched(store)
-    assert next_step(newer.state) == "redo"
+    assert phase(newer.state) == "pending"
     before = store.load()
     with pytest.raises(FencedError):
         older.commit()
@@ -232,7 +232,7 @@ def test_damaged_register_stops_and_is_rebuilt(store) -> None:
     with pytest.raises(ProtocolError):
         driver.take()
     driver.rebuild(MANIFEST, REF)
-    assert next_step(driver.take()) == "redo"
+    assert phase(driver.take()) == "pending"
     assert driver.commit().topics["t"].offsets == {0: 8}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from offsets import protocol
 from offsets.errors import ProtocolError
-from offsets.protocol import ALLOWED, EPOCH_LEAP, EXACTLY_ONCE, RECOVERY, next_step, phase
+from offsets.protocol import ALLOWED, EPOCH_LEAP, EXACTLY_ONCE, phase
 from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
 PAGE = Path(__file__).resolve().parents[1] / "model" / "protocol.md"
@@ -84,13 +84,6 @@ def test_life_of_a_register() -> None:
     assert (done.epoch, done.generation, done.app) == (2, 0, "a")
 
 
-def test_next_step() -> None:
-    """A pending batch is finished before anything is planned; an untaken register allows neither."""
-    assert {found: next_step(REGISTERS[found]) for found in RECOVERY} == RECOVERY
-    with pytest.raises(ProtocolError, match="must be taken"):
-        next_step(CREATED)
-
-
 @pytest.mark.parametrize(
     ("topics", "ranges", "why"),
     [
@@ -154,7 +147,7 @@ def test_rebuilt_with_staging_is_pending_again() -> None:
     """The logged batch is to be finished again: committed offsets are its from offsets, seq is its own."""
     state = protocol.rebuilt(MANIFEST, REF, ME, "n", 9)
     assert (state.topics, state.seq, state.generation, state.app) == (BEFORE, 4, 2, "a")
-    assert next_step(state) == "redo"
+    assert phase(state) == "pending"
     assert protocol.committed(state, "m", 9).topics == AFTER
 
 
