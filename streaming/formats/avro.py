@@ -17,6 +17,7 @@ from streaming.formats.as_is import as_is_columns
 from streaming.formats.base import UnfitError
 from streaming.formats.byte_file import ByteFile
 from streaming.formats.schema_text import as_avro
+from streaming.formats.schemas import check_complete
 from streaming.formats.tabular import to_columns
 from streaming.records import Message
 
@@ -45,6 +46,7 @@ class AvroFormat:
         return _records(as_is_columns(chunk))
 
     def check_schema(self, schema: pa.Schema) -> None:
+        check_complete(schema)
         for field in _all_fields(schema):
             if not _NAME.fullmatch(field.name):
                 raise ValueError(f"field {field.name!r}: a name in Avro is letters, digits and _, no digit first")

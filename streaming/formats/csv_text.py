@@ -17,6 +17,7 @@ import pyarrow.csv as csv
 from streaming.formats.as_is import as_is_columns
 from streaming.formats.base import BadItemError, UnfitError
 from streaming.formats.lines import DECODE, LineWriter
+from streaming.formats.schemas import check_complete
 from streaming.formats.tabular import to_columns
 from streaming.records import Message
 
@@ -44,6 +45,7 @@ class CsvFormat:
             raise _not_text(chunk) from None
 
     def check_schema(self, schema: pa.Schema) -> None:
+        check_complete(schema)
         for field in schema:
             if pa.types.is_nested(field.type):
                 raise ValueError(f"field {field.name} is {field.type}: format csv takes no nested columns")

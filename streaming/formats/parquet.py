@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from streaming.formats.as_is import as_is_columns
 from streaming.formats.byte_file import ByteFile
 from streaming.formats.columns import relaxed
+from streaming.formats.schemas import check_complete
 from streaming.formats.tabular import to_columns
 from streaming.records import Message
 
@@ -39,7 +40,7 @@ class ParquetFormat:
         return as_is_columns(chunk)
 
     def check_schema(self, schema: pa.Schema) -> None:
-        pass
+        check_complete(schema)
 
     def open(self, write: Callable[[bytes], Any], schema: pa.Schema) -> ParquetWriter:
         return ParquetWriter(

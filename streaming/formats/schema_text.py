@@ -98,8 +98,6 @@ def _read_fields(record: Mapping[str, Any], path: str) -> list[pa.Field]:
     names = [field["name"] for field in record["fields"]]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path or 'the record'} has two fields {min(twice)}")
-    if not names:
-        raise ValueError(f"{path or 'the record'} has no fields")
     return [_read(f["name"], f["type"], f"{path}.{f['name']}" if path else f["name"]) for f in record["fields"]]
 
 

@@ -58,10 +58,17 @@ def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
 def settled(schema: pa.Schema) -> pa.Schema:
     """What can be pinned: a column of which only nulls were seen takes strings from now on, one of which only empty
     objects were seen takes objects of strings: a file must say a type, and these take most of what may still come.
-    Raises UnfitError if there is no field at all."""
-    if not len(schema):
-        raise UnfitError("no row has a field")
+    """
     return pa.schema([field.with_type(_settled(field.type)) for field in schema], schema.metadata)
+
+
+def check_complete(schema: pa.Schema) -> None:
+    """Raises ValueError where a column of values cannot be made: no field at all, or nothing known of one."""
+    if not len(schema):
+        raise ValueError("it has no fields")
+    for field, as_settled in zip(schema, settled(schema), strict=True):
+        if field.type != as_settled.type:
+            raise ValueError(f"field {field.name} is {field.type}, which can hold no value")
 
 
 def supported(type_: pa.DataType, path: str) -> pa.DataType:

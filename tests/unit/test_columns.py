@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.formats import UnfitError
@@ -49,6 +49,7 @@ def values(columns: pa.Table | pa.RecordBatch) -> Any:
     return columns.to_pylist(maps_as_pydicts="strict")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_value_arrives(data: st.DataObject) -> None:
     """Of every type at any depth: what is in the columns is what was in the rows; so it is by way of Arrow's own."""

@@ -165,7 +165,7 @@ def test_one_member_and_one_frame() -> None:
     assert (frame.eof, frame.unused_data) == (True, b"")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.sampled_from(list(FORMATS["parquet"].codecs)))
 def test_parquet_gives_back_every_row(data: st.DataObject, codec: str) -> None:
     """Of every type at any depth."""
@@ -174,7 +174,7 @@ def test_parquet_gives_back_every_row(data: st.DataObject, codec: str) -> None:
     assert of_parquet(of_rows(open_format("parquet", codec), rows, schema)) == rows
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.sampled_from(list(FORMATS["avro"].codecs)))
 def test_avro_gives_back_every_row(data: st.DataObject, codec: str) -> None:
     """Of every type at any depth; the file's own schema is the table's."""
@@ -185,7 +185,7 @@ def test_avro_gives_back_every_row(data: st.DataObject, codec: str) -> None:
     assert from_json(json.dumps(fastavro.reader(io.BytesIO(packed)).writer_schema)) == schema
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_csv_gives_back_every_row(data: st.DataObject) -> None:
     """As text, whatever it holds: quotes, commas, line feeds; a null is a field without quotes, "" one with them."""
