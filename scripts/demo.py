@@ -3,6 +3,7 @@
 
 examples:
   ./scripts/demo                                   offsets in ZooKeeper, files in HDFS, 200,000 records
+  ./scripts/demo --offsets hdfs                    no ZooKeeper
   ./scripts/demo --offsets file --sink local       no ZooKeeper, no HDFS
   ./scripts/demo --keep                            servers and files stay; scripts/sandbox.py --data ... down ends them
 
@@ -18,12 +19,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from demonstration.story import Story
+from demonstration.story import STORES, Story
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--offsets", choices=("zookeeper", "file"), default="zookeeper", help="where offsets are kept")
+    parser.add_argument("--offsets", choices=STORES, default=STORES[0], help="where offsets are kept")
     parser.add_argument("--sink", choices=("hdfs", "local"), default="hdfs", help="where the files land")
     parser.add_argument("--records", type=int, default=200_000, help="records to produce (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="leave the servers running and the files in place")

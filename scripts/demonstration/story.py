@@ -21,6 +21,7 @@ from servers.cluster import Sandbox
 from servers.ports import free_ports
 from streaming.broker import Broker
 
+STORES = ("zookeeper", "hdfs", "file")
 TOPIC = "transactions"
 PARTITIONS = 4
 BATCHES = 10  # the rate cap makes the run take about so many
@@ -64,8 +65,7 @@ class Story:
         self.console.print(text, highlight=False)
 
     def start_servers(self) -> None:
-        names = ["kafka", *(["zookeeper"] if self.offsets == "zookeeper" else [])]
-        names += ["hdfs"] if self.sink == "hdfs" else []
+        names = ["kafka", *(name for name in ("zookeeper", "hdfs") if name in (self.offsets, self.sink))]
         self.tell(f"[bold]1. Servers[/]: {', '.join(names)}, real ones, on loopback, in {self.folder}")
         self.sandbox.up(names)
         self.job = write_job(
@@ -81,6 +81,8 @@ class Story:
     def store_url(self) -> str:
         if self.offsets == "zookeeper":
             return f"zookeeper://{self.sandbox.zookeeper.hosts}/demo/transactions"
+        if self.offsets == "hdfs":
+            return f"webhdfs://{self.sandbox.hdfs.webhdfs}/apps/transactions"
         return f"file://{self.folder / 'offsets'}"
 
     def sink_url(self) -> str:
