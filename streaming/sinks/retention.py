@@ -49,7 +49,7 @@ class BatchLogRetention:
             self._oldest = self._find_oldest(end)
             self._delete_empty(generation)
         for number in range(self._oldest, min(end, self._oldest + AT_ONCE)):
-            reach("retention.each")
+            reach("gc.each")
             for each in self._generations:
                 self._filesystem.delete(batch_entry(each, number))
             self._oldest = number + 1
