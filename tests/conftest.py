@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from servers.hdfs_server import Hdfs
 from servers.jvm import java_home as find_java_home
 from servers.kafka_server import Kafka
 from servers.proxy import Proxy
+from servers.spark_cluster import SparkCluster
 from servers.venvs import venv_python
 from servers.zookeeper_server import ZooKeeper
 
@@ -63,6 +66,39 @@ def hdfs(sandbox: Sandbox, java_home: Path) -> Hdfs:
     """`hdfs.webhdfs`, `hdfs.webhdfs_url`, `hdfs.url`, `hdfs.client(user)`; `hdfs.namenode` and `hdfs.datanode`."""
     sandbox.up(["hdfs"])
     return sandbox.hdfs
+
+
+@pytest.fixture(scope="session")
+def _spark_servers(sandbox: Sandbox, java_home: Path) -> Iterator[SparkCluster]:
+    cluster = SparkCluster(sandbox.data / SparkCluster.name)
+    yield cluster
+    cluster.down(graceful=False)
+
+
+@pytest.fixture
+def spark_cluster(_spark_servers: SparkCluster) -> SparkCluster:
+    """`spark_cluster.master`; master and both workers are up, and no application runs."""
+    _spark_servers.up()
+    _spark_servers.wait_idle()
+    return _spark_servers
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A python of this version without any package: executors with it have pyspark only, from Spark's own folder."""
+    home = tmp_path_factory.mktemp("bare")
+    venv.create(home, symlinks=True)
+    return home / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def executor_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A python with the packages of this venv, but not with the checkout: that comes only to those who are sent it."""
+    home = tmp_path_factory.mktemp("executor")
+    venv.create(home, symlinks=True)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return home / "bin" / "python"
 
 
 @pytest.fixture(autouse=True)

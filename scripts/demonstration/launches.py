@@ -37,17 +37,19 @@ def environment(python: str = sys.executable) -> dict[str, str]:
 
 
 class Launch:
-    """One `spark-submit scripts/run_stream.py JOB.cfg ...`.
+    """One `spark-submit SPARK_OPTIONS scripts/run_stream.py JOB.cfg OPTIONS`.
 
     Spark hands on both streams of its Python driver as its own stdout; that and the JVM's stderr go to `log`.
     """
 
-    def __init__(self, job: Path, log: Path, *options: str, python: str = sys.executable) -> None:
-        submit = Path(python).parent / "spark-submit"
+    def __init__(
+        self, job: Path, log: Path, *options: str, python: str = sys.executable, spark_options: Sequence[str] = ()
+    ) -> None:
+        submit = [str(Path(python).parent / "spark-submit"), *spark_options]
         self.log = log
         with log.open("ab") as stdout:
             self._process = subprocess.Popen(
-                [str(submit), str(ROOT / "scripts" / "run_stream.py"), str(job), *options],
+                [*submit, str(ROOT / "scripts" / "run_stream.py"), str(job), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.STDOUT,

@@ -1,6 +1,6 @@
-"""A Spark standalone cluster: a master and two workers, from pyspark's own jars.  Not part of the sandbox: tests start it.
+"""A Spark standalone cluster from pyspark's own jars: a master, two workers.  Not part of the sandbox: tests start it.
 
-The workers are on two addresses of loopback, so that Spark takes them for two hosts: it speculates on another host only.
+The workers are on two addresses of loopback, so that Spark takes them for two hosts: it speculates only on another.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ class SparkCluster(Server):
 
     def executors(self) -> list[psutil.Process]:
         """The JVMs that run tasks now, of whatever application."""
-        jvms = (p for d in self.workers if (pid := d.pid) for p in psutil.Process(pid).children())
-        return [p for p in jvms if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in _command(p)]
+        return [executor for worker in self.workers for executor in self.executors_of(worker)]
+
+    def executors_of(self, worker: Daemon) -> list[psutil.Process]:
+        """Those of one worker; none of a dead one, though they may outlive it for a moment."""
+        children = psutil.Process(pid).children() if (pid := worker.pid) else []
+        return [p for p in children if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in _command(p)]
 
     def wait_idle(self) -> None:
         """Until no application runs: executors outlive a killed driver for a moment."""

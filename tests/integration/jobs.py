@@ -12,7 +12,7 @@ import sys
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,10 +207,10 @@ class Job:
         """A run to the end offsets."""
         return self.start("--available-now", *arguments).wait()
 
-    def submit(self, *options: str, python: str = sys.executable) -> Launch:
-        """`spark-submit run_stream.py JOB.cfg OPTIONS`, not waited for."""
+    def submit(self, *options: str, python: str = sys.executable, spark_options: Sequence[str] = ()) -> Launch:
+        """`spark-submit SPARK_OPTIONS run_stream.py JOB.cfg OPTIONS`, not waited for."""
         log = self.folder / f"submit-{len(self.launches)}.log"
-        self.launches.append(Launch(self.path, log, *options, python=python))
+        self.launches.append(Launch(self.path, log, *options, python=python, spark_options=spark_options))
         return self.launches[-1]
 
     def obey(self, line: str, until: Callable[[], bool]) -> Process:
@@ -250,9 +250,12 @@ class Job:
 
     def landed(self) -> Counter[Place]:
         """How often each record is in the published files, by an independent listing."""
-        lines = (line for _, content in published(self.settings["sink.path"]) for line in content.splitlines())
-        rows = (json.loads(line) for line in lines)
-        return Counter((row["topic"], row["partition"], row["offset"]) for row in rows)
+        return Counter((row["topic"], row["partition"], row["offset"]) for row in self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What is in the published files of JSON lines."""
+        contents = (content for _, content in published(self.settings["sink.path"]))
+        return [json.loads(line) for content in contents for line in content.splitlines()]
 
     def end(self) -> None:
         end_all(self.launches)
