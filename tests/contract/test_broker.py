@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from offsets.errors import StreamError, UnavailableError
 from offsets.planning import TopicSnapshot
+from offsets.structs import TopicPartition
 from servers.kafka_server import Kafka
 from streaming.broker import Broker
 
@@ -121,6 +122,21 @@ def test_recreated_while_looking(broker: Broker, kafka: Kafka, admin: AdminClien
     broker._offsets = recreate_then_ask  # type: ignore[method-assign]
     seen = broker.snapshot([name])
     assert name not in seen or (seen[name].id != old and seen[name].partitions == {0: (0, 9)})
+
+
+def test_offsets_for_times(broker: Broker, kafka: Kafka, topic: Callable[..., str]) -> None:
+    """The first record at or after the time, of those that a reader of committed records can reach; or none."""
+    name = topic(2)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    for n in range(5):
+        producer.produce(name, b"v", partition=0, timestamp=1_700_000_000_000 + n * 1000)
+    assert producer.flush(30) == 0
+    opened = write(kafka, name, 2, partition=1, transactional_id=name)
+    for time_ms, expected in ((0, 0), (1_700_000_002_000, 2), (1_700_000_002_001, 3), (1_700_000_004_001, None)):
+        asked = dict.fromkeys([TopicPartition(name, 0), TopicPartition(name, 1)], time_ms)
+        assert broker.offsets_for_times(asked) == {(name, 0): expected, (name, 1): None}
+    opened.commit_transaction(30)
+    eventually(lambda: broker.offsets_for_times({TopicPartition(name, 1): 0}) == {(name, 1): 0})
 
 
 def test_many_partitions(broker: Broker, topic: Callable[..., str]) -> None:

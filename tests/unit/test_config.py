@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from offsets.errors import ConfigError
 from offsets.rate import Rates
+from offsets.starting import AtTimes
+from offsets.structs import TopicPartition
 from streaming.config import load
 from streaming.settings import SETTINGS
-from streaming.subscription import Subscribe
+from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 GOOD = """
 [job]
@@ -79,6 +83,60 @@ def test_starting_offsets_are_strict(offsets: str) -> None:
 def test_topic_names_follow_kafka(topics: str) -> None:
     """A name that Kafka could not have is refused before any connection."""
     assert any("source.subscribe" in p for p in problems(GOOD.replace("orders, returns", topics)))
+
+
+def test_exactly_one_way_of_naming_topics() -> None:
+    """None, or two of the three, is a problem like any other."""
+    assert "source.subscribe or source.subscribePattern or source.assign: missing" in "\n".join(
+        problems(GOOD.replace("subscribe = orders, returns\n", ""))
+    )
+    (found,) = problems(GOOD, 'source.assign={"orders":[0]}')
+    assert found == "source.subscribe and source.assign: only one of them can be meant"
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("subscribePattern=orders-.*", SubscribePattern(re.compile("orders-.*"))),
+        ('assign={"t":[0,2]}', Assign(frozenset({TopicPartition("t", 0), TopicPartition("t", 2)}))),
+    ],
+)
+def test_pattern_and_assignment(option: str, expected: Subscription) -> None:
+    """In Structured Streaming's words; the pattern is Python's."""
+    assert load("job.cfg", GOOD.replace("subscribe =", "#"), [f"source.{option}"]).subscription == expected
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "subscribePattern=orders-(",
+        *(
+            f"assign={text}"
+            for text in ('{"t":[-1]}', '{"t":["0"]}', '{"t":[0,0]}', '{"a b":[0]}', "{}", "[1]", '{"t":0}')
+        ),
+        "startingTimestamp=yesterday",
+        "startingTimestamp=-1",
+        'startingOffsetsByTimestamp={"t":{"0":-2}}',
+        "startingOffsetsByTimestamp=5",
+        "startingOffsetsByTimestampStrategy=earliest",
+        "client=librdkafka",
+    ],
+)
+def test_what_cannot_be_meant_is_refused(option: str) -> None:
+    """Patterns, partitions, times, strategies and clients."""
+    text = GOOD if option.startswith(("starting", "client")) else GOOD.replace("subscribe =", "#")
+    (found,) = problems(text, f"source.{option}")
+    assert found.startswith(f"source.{option.partition('=')[0]} = ")
+
+
+def test_the_most_exact_start_counts() -> None:
+    """Structured Streaming's order: one time, then times by partition, then offsets; one of them must be there."""
+    times = 'source.startingOffsetsByTimestamp={"orders":{"0":7}}'
+    assert load("job.cfg", GOOD, [times]).start == AtTimes({"orders": {0: 7}})
+    latest = "source.startingOffsetsByTimestampStrategy=latest"
+    assert load("job.cfg", GOOD, [times, "source.startingTimestamp=9", latest]).start == AtTimes(9, latest=True)
+    (found,) = problems(GOOD.replace("startingOffsets =", "#"))
+    assert found.startswith("source.startingOffsets or source.startingTimestamp or ")
 
 
 def test_overrides_win_and_are_checked() -> None:
