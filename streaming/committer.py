@@ -7,7 +7,7 @@ processes can run, kill and freeze it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -30,6 +30,7 @@ class TaskResult:
     records: int  # fetched
     filtered: int  # for which the function returned nothing
     bad: int
+    times: Mapping[str, float] = field(default_factory=dict)  # seconds by step
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from streaming.planner import Planner, behind
 from streaming.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import from_spark
+from streaming.tasktimes import added_up
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -146,7 +147,8 @@ class Runner:
         manifest = self._committer.commit(batch, results, self._watch)
         self._planner.learn(self._measured(batch, began, self._clock()))
         lag = behind(manifest.topics, self._planner.latest)
-        self._report(BatchReport(manifest, results, self._watch.durations, self._watch.seconds(), lag))
+        durations = {**self._watch.durations, **added_up(r.times for r in results)}
+        self._report(BatchReport(manifest, results, durations, self._watch.seconds(), lag))
 
     def _measured(self, batch: Batch, began: float, ended: float) -> Measured:
         took, late = round((ended - began) * 1000), round(self._pacing.late * 1000)

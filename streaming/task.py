@@ -5,6 +5,7 @@ Nothing here publishes or writes an offset, so a retried, speculative or late at
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.taskerrors import crossing
 from streaming.taskstart import forget_archives
+from streaming.tasktimes import Metered, in_steps
 
 PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the task gives up and the run exits 69
 
@@ -40,9 +42,11 @@ class StageTask:
 
     def stage(self, range_: OffsetRange) -> TaskResult:
         """Reads the whole range and stages its rows.  Raises StreamErrors; on any error nothing is left half-named."""
+        began = time.perf_counter()
         counts = RowCounts()
         function = load_function(self.function)
-        chunks = read_range(self.client, range_, PROGRESS_SECONDS)
-        groups = (grouped(function, chunk, self.format, counts) for chunk in chunks)
+        chunks = Metered(read_range(self.client, range_, PROGRESS_SECONDS))
+        groups = Metered(grouped(function, chunk, self.format, counts) for chunk in chunks)
         files = self.sink.stage(self.place, range_, groups)
-        return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad)
+        times = in_steps(chunks, groups, time.perf_counter() - began)
+        return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad, times)
