@@ -131,11 +131,27 @@ def test_temps_of_writers_too_late_are_deleted(folder: Path) -> None:
 
 def test_no_temp_is_left(folder: Path) -> None:
     """Writers that are refused clean up after themselves: only states stay."""
-    store = store_at(folder)
-    now = created(store)
-    with at("rename.before", lambda: store_at(folder).replace(now, b"theirs")), pytest.raises(FencedError):
+    store, other = store_at(folder), store_at(folder)
+    now = other.replace(created(store), b"theirs")  # has cleaned up: nobody else does from now on
+    with at("rename.before", lambda: other.replace(now, b"theirs")), pytest.raises(FencedError):
         store.replace(now, b"mine")
     assert [path.name for path in (folder / "state").iterdir() if path.name.startswith(".")] == []
+
+
+def test_no_look_comes_before_the_rename(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look and then a rename would let a state of another driver be replaced by one's own."""
+    store, other, looked = store_at(folder), store_at(folder), os.path.lexists
+    now, theirs = created(store), []
+
+    def overtaken(path: str) -> bool:
+        found = looked(path)
+        if not theirs:
+            theirs.append(other.replace(now, b"theirs"))
+        return found
+
+    monkeypatch.setattr(os.path, "lexists", overtaken)
+    mine = store.replace(now, b"mine")
+    assert (theirs, store.load()) == ([], mine)
 
 
 def test_its_temp_was_collected(folder: Path) -> None:
