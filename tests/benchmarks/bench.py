@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import orjson
@@ -89,23 +89,27 @@ def measure(options: argparse.Namespace, bootstrap: str, folder: Path, console: 
     for name in ("", "records/s", "of bare", "count"):
         table.add_column(name, justify="right" if name else "left")
     table.add_row("bare librdkafka, 2 processes", f"{bare:,.0f}", "1.00", "")
-    steps, exact = Table(title="median ms of a batch, by step"), True
+    steps: dict[str, dict[str, int]] = {}
+    exact = True
     for format_ in options.formats.split(","):
         batches = land(format_, options.batch, bootstrap, folder / format_)
         right = count(folder / format_ / "lake", options.records)
         exact &= right
         reached = rate(batches)
         table.add_row(format_, f"{reached:,.0f}", f"{reached / bare:.2f}", "exact" if right else "NOT EXACT")
-        add_steps(steps, format_, where_time_goes(batches))
-    console.print(table, steps)
+        steps[format_] = where_time_goes(batches)
+    console.print(table, table_of(steps))
     return 0 if exact else 1
 
 
-def add_steps(table: Table, name: str, steps: dict[str, int]) -> None:
-    if not table.columns:
-        for column in ("", *steps):
-            table.add_column(column, justify="right" if column else "left")
-    table.add_row(name, *map(str, steps.values()))
+def table_of(steps: Mapping[str, Mapping[str, int]]) -> Table:
+    """A row for each step, a column for each format."""
+    table = Table("", title="median ms of a batch")
+    for format_ in steps:
+        table.add_column(format_, justify="right")
+    for step in dict.fromkeys(step for found in steps.values() for step in found):
+        table.add_row(step, *(str(found[step]) for found in steps.values()))
+    return table
 
 
 def fill(bootstrap: str, records: int) -> None:

@@ -16,9 +16,10 @@ def line(at: str, seq: int, records: int, seconds: float, **steps: int) -> str:
 
 def test_lines_of_batches() -> None:
     """Each batch line is found among the others, with its steps; what no step has is told as well."""
-    log = "2026-11-21 10:00:00,000 INFO of bench\n" + line("10:00:02,000", 1, 400_000, 1.0, plan=10, stage=900)
+    tasks = {"tasks.fetch": 1700}
+    log = "2026-11-21 10:00:00,000 INFO of bench\n" + line("10:00:02,000", 1, 400_000, 1.0, plan=10, stage=900, **tasks)
     log += line("10:00:03,500", 2, 400_000, 1.0, plan=10, stage=900) + line("10:00:05,000", 3, 200_000, 1.0, stage=900)
     found = batches_in(log)
     assert [b.records for b in found] == [400_000, 400_000, 200_000]
     assert rate(found) == pytest.approx(1_000_000 / 4.0)
-    assert where_time_goes(found) == {"plan": 10, "stage": 900, "start": 90, "gap": 500}
+    assert where_time_goes(found) == {"plan": 10, "stage": 900, "tasks.fetch": 0, "start": 90, "gap": 500}
