@@ -1,7 +1,7 @@
 """CSV with a header line, by pyarrow: a block is the bytes of its lines.
 
-Text is always quoted, with quotes doubled, and may hold commas and line feeds; a null is an empty field without
-quotes, "" is empty text.  Spark reads it with header=true, escape='"' and multiLine=true.
+Text and times are quoted, with quotes in them doubled, and text may hold commas and line feeds.  A null is an empty
+field without quotes, empty text one with them.  Spark reads it with header=true, escape='"' and multiLine=true.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from streaming.formats.as_is import as_is_columns
@@ -56,9 +57,18 @@ class CsvFormat:
 
 
 def _lines(columns: pa.Table | pa.RecordBatch) -> bytes:
+    for at, field in enumerate(columns.schema):
+        if pa.types.is_timestamp(field.type):
+            columns = columns.set_column(at, field.name, _instants(columns.column(at)))
     out = pa.BufferOutputStream()
     csv.write_csv(columns, out, csv.WriteOptions(include_header=False))
     return bytes(out.getvalue())
+
+
+def _instants(times: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Times in UTC as text.  pyarrow looks up the zone for each: without it, it is fifty times as fast."""
+    local = times.cast(pa.timestamp(times.type.unit)).cast(pa.string())
+    return pc.binary_join_element_wise(local, "Z", "")
 
 
 def _header(names: Sequence[str]) -> bytes:
@@ -67,7 +77,9 @@ def _header(names: Sequence[str]) -> bytes:
 
 
 def _headers(headers: Sequence[tuple[str, bytes | None]] | None) -> str:
-    named = [{"key": k, "value": None if v is None else str(v, "utf-8")} for k, v in headers or ()]
+    if not headers:
+        return "[]"
+    named = [{"key": k, "value": None if v is None else str(v, "utf-8")} for k, v in headers]
     return orjson.dumps(named).decode()
 
 

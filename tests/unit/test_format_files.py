@@ -221,7 +221,7 @@ def test_csv_byte_for_byte() -> None:
     schema = pa.schema([('a "b"', pa.string()), ("c", pa.timestamp("ms", "UTC")), ("d", pa.binary())])
     rows = [('q"q,\n', dt.datetime(2026, 11, 20, 1, 2, 3, tzinfo=UTC), b"text"), ("", None, None), (None, None, b"")]
     assert of_rows(open_format("csv"), rows, schema).decode() == (
-        '"a ""b""","c","d"\n"q""q,\n",2026-11-20 01:02:03.000Z,"text"\n"",,\n,,""\n'
+        '"a ""b""","c","d"\n"q""q,\n","2026-11-20 01:02:03.000Z","text"\n"",,\n,,""\n'
     )
 
 
@@ -328,7 +328,7 @@ def test_records_as_they_are_in_csv() -> None:
     data = written(format_, [format_.as_is(AS_IS), format_.as_is([])], AS_IS_SCHEMA)
     assert data.decode() == (
         '"topic","partition","offset","timestamp","key","value","headers"\n'
-        '"t",1,5,1970-01-01 00:00:01.700Z,"","é","[{""key"":""h"",""value"":""1""},{""key"":""h"",""value"":null}]"\n'
+        '"t",1,5,"1970-01-01 00:00:01.700Z","","é","[{""key"":""h"",""value"":""1""},{""key"":""h"",""value"":null}]"\n'
         '"t",1,6,,,,"[]"\n'
     )
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -97,6 +98,15 @@ def test_a_users_schema() -> None:
             pa.field("tags", pa.map_(pa.string(), pa.field("value", pa.int32(), nullable=False)), nullable=False),
         ]
     )
+
+
+def test_the_schema_in_the_readme() -> None:
+    """Every format with columns that may be nested takes it."""
+    readme = (Path(__file__).resolve().parents[2] / "README.rst").read_text()
+    start = readme.index('{"type": "record", "name": "Payment"')
+    text = readme[start : readme.index("]}]}", start) + 4]
+    for name in ("parquet", "avro"):
+        open_format(name).check_schema(from_json(text))
 
 
 RECURSIVE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
