@@ -166,3 +166,10 @@ def test_starting_offsets_survive_planning() -> None:
     now = snapshot(t={0: (2, 8)})
     assert plan(starting_topics("earliest", now), now).ranges == (OffsetRange("t", 0, 2, 8),)
     assert plan(starting_topics("latest", now), now).ranges == ()
+
+
+def test_a_target_behind_the_cursor_takes_nothing() -> None:
+    """A first launch may begin past the ends of its first look; that is no negative lag of the others'."""
+    until = {TopicPartition("t", 0): 3, TopicPartition("t", 1): 4}
+    planned = plan(cursor(t={0: 5, 1: 0}), snapshot(t={0: (0, 9), 1: (0, 9)}), Limits(total=10), until=until)
+    assert (planned.ranges, planned.left) == ((OffsetRange("t", 1, 0, 4),), 0)

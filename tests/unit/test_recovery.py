@@ -135,3 +135,11 @@ def test_a_sink_without_batch_log_is_no_first_launch_by_itself() -> None:
         mend("register", load("j.cfg", JOB), OffsetManager(MemoryStore(), current_owner("run")), sink)
     assert "if nothing was ever published there, delete" in caught.value.remedy
     assert "if files were published, restore" in caught.value.remedy
+
+
+def test_a_reset_leaves_what_the_job_does_not_name() -> None:
+    """A partition that is not assigned now keeps its offset, and so does another topic."""
+    text = JOB.replace("subscribe = t,new", 'assign = {"t":[1]}').replace("earliest", '{"t":{"1":3}}')
+    register = {"t": TopicState("i", {0: 5, 1: 9}), "old": TopicState("o", {0: 7})}
+    reset = reset_topics(load("j.cfg", text), register, {"t": TopicSnapshot("i", {1: (0, 20)})})
+    assert reset == {"t": TopicState("i", {0: 5, 1: 3}), "old": TopicState("o", {0: 7})}
