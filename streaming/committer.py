@@ -29,8 +29,13 @@ class TaskResult:
     files: tuple[StagedFile, ...]
     records: int  # fetched
     filtered: int  # for which the function returned nothing
-    bad: int
+    bad: int  # of which `quarantined` and `skipped` are in no data file; the others the function has marked itself
     times: Mapping[str, float] = field(default_factory=dict)  # seconds by step
+    quarantined: int = 0
+    skipped: int = 0
+    first_bad: str = ""  # of those two: where it lies and what is wrong with it
+    schemas: Mapping[str, str] = field(default_factory=dict)  # under which tables were written; text, by table
+    inferred: Mapping[str, str] = field(default_factory=dict)  # of tables not known yet: then nothing was staged
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,14 @@ class Committer:
 
     def commit(self, batch: Batch, results: Iterable[TaskResult], watch: Stopwatch) -> Manifest:
         """Publishes and commits what the tasks staged.  Raises without having changed anything before `prepare`."""
-        manifest = manifest_of(self._manager.state.app, batch, tuple(results))
+        state = self._manager.state
+        manifest = manifest_of(state.app, batch, tuple(results), state.schemas)
         with watch.step("manifest"):
             reach("manifest.before")
             ref = self._sink.write_manifest(manifest)
             reach("manifest.after")
         with watch.step("prepare"):
-            self._manager.prepare(batch.plan.topics, manifest.ranges, ref)
+            self._manager.prepare(batch.plan.topics, manifest.ranges, ref, manifest.schemas)
         with watch.step("publish"):
             self._sink.publish(ref, manifest, self._manager.changed)
         with watch.step("commit"):
@@ -108,10 +114,13 @@ class Committer:
             self._retention.prune(state.generation, state.seq)
 
 
-def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...]) -> Manifest:
-    """Exactly the returned files.  Raises ValueError when the results are not those of the planned ranges."""
+def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...], pinned: Mapping[str, str] = {}) -> Manifest:
+    """Exactly the returned files.  Raises ValueError when the results are not those of the planned ranges, staged.
+
+    `pinned`: the register's schemas, to which the batch adds those of the tables that it is the first to write.
+    """
     planned = sorted(batch.plan.ranges)
-    if sorted(r.range for r in results) != planned:
+    if sorted(r.range for r in results if not r.inferred) != planned:
         raise ValueError(f"results of {sorted(r.range for r in results)} for planned ranges {planned}")
     ordered = sorted(results, key=lambda r: r.range)
     return Manifest(
@@ -124,4 +133,5 @@ def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...]) -> Mani
         files=tuple(f for r in ordered for f in r.files),
         records=sum(r.records for r in ordered),
         time_ms=batch.time_ms,
+        schemas={**pinned, **{table: schema for r in ordered for table, schema in r.schemas.items()}},
     )

@@ -26,6 +26,7 @@ from streaming.masters import DEFAULT_MASTER, misplaced
 from streaming.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
 from streaming.sink_format import format_problems
 from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
+from streaming.transform.settings import transform_problems
 
 # What must never stand in an argument list, where every user of the machine can read it.
 SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
@@ -42,6 +43,12 @@ class JobConfig:
     job_file: str
     name: str
     function: str | None
+    function_mode: str
+    setup: str | None
+    setup_on: str
+    setup_refresh_batches: int | None
+    bad_records: str
+    max_bad_share: float | None
     batch_interval_ms: int
     subscribe: Subscribe | None
     subscribe_pattern: SubscribePattern | None
@@ -62,6 +69,10 @@ class JobConfig:
     compression: str | None
     compression_level: int | None
     schema_file: str | None
+    path_format: str | None
+    timezone: str
+    timestamp_extractor: str
+    timestamp_field: str | None
     hive_integration: bool
     hive_metastore_uris: str | None
     hive_database: str
@@ -90,6 +101,11 @@ class JobConfig:
         return self.starting_offsets or {}
 
     @property
+    def user_code(self) -> tuple[str, ...]:
+        """The functions that the job names: its code may lie beside the job file."""
+        return tuple(name for name in (self.function, self.setup) if name is not None)
+
+    @property
     def folder(self) -> Path:
         """The job file's folder: its function's code may lie there."""
         return Path(self.job_file).resolve().parent
@@ -114,7 +130,11 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     problems += misplaced(properties["spark"].get("spark.master", DEFAULT_MASTER), places)
     problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
     problems += _unmatched(fields, properties["kafka"])
-    problems += format_problems(fields) + _overlapping(fields.get("store"), fields.get("sink_path"))
+    problems += (
+        format_problems(fields)
+        + transform_problems(fields)
+        + _overlapping(fields.get("store"), fields.get("sink_path"))
+    )
     if problems:
         place = f"{job_file} or what --set gives" if overrides else job_file
         raise ConfigError(problems, f"correct {place}; nothing was connected to and nothing was written")

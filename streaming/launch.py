@@ -33,11 +33,12 @@ from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.recovery import mend, reset_topics
 from streaming.runner import DRAINED, Drain, Runner
-from streaming.session import run_batches, spark, stage_with
-from streaming.shipping import check_function
+from streaming.session import run_batches, spark
+from streaming.shipping import check_user_code
 from streaming.sink_format import given_schema
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sparkconf import refuse_misplaced
+from streaming.stages import stage_with
 from streaming.subscription import Snapshot
 from streaming.terminal import Advance, progress_bar
 
@@ -69,7 +70,7 @@ class Launch:
     def run(self) -> str:
         root = check_ownership()
         refuse_misplaced(self.config)
-        check_function(self.config.function, self.config.folder)
+        check_user_code(self.config)
         given_schema(self.config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
@@ -138,7 +139,7 @@ class Launch:
             nothing_new = available_now and not planner.next(manager.state.topics, snapshot).ranges
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
-            stage = stage_with(config, sink)
+            stage = stage_with(config, sink, lambda: manager.state.schemas)
             pacing = Pacing(Pace(limits.seconds, limits.rates.limiting, available_now, self.options.duration))
             total = behind(manager.state.topics, targets) if targets is not None else None
             with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as advance:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from streaming.formats.base import UnfitError
 from streaming.sinks.names import MAX_COMPONENT, MAX_FOLDER, encoded_value
@@ -30,6 +30,7 @@ DIRECTIVES: Mapping[str, Callable[[datetime], str]] = {
     "V": lambda t: f"{t.isocalendar()[1]:02}",
     "u": lambda t: f"{t.isocalendar()[2]}",
 }
+EXTRACTORS = RECORD, RECORD_FIELD = ("Record", "RecordField")  # Kafka Connect's names: where event times come from
 OF_THE_RECORD = ("topic", "partition")
 MAX_LITERAL = 100  # bytes of a component, which leaves as many for its value
 REMEMBERED = 4096  # folders of a task
@@ -117,6 +118,22 @@ class Placer:
 def parsed(template: str) -> tuple[tuple[Part, ...], ...]:
     """The template's components.  Raises ValueError that says what is wrong with it."""
     return tuple(_component(text) for text in template.split("/"))
+
+
+def template_problems(template: str) -> list[str]:
+    try:
+        parsed(template)
+    except ValueError as e:
+        return [str(e)]
+    return []
+
+
+def zone_problems(zone: str) -> list[str]:
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return ["is no time zone that this machine knows; they look like Europe/Berlin"]
+    return []
 
 
 def _component(text: str) -> tuple[Part, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from offsets.structs import Manifest, OffsetRange, TopicPartition
 from streaming.committer import TaskResult
+from streaming.sinks.names import is_data
 
 Offsets = dict[str, dict[str, int]]
 
@@ -29,12 +30,20 @@ class BatchReport:
         return sum(r.bad for r in self.results)
 
     @property
+    def quarantined(self) -> int:
+        return sum(r.quarantined for r in self.results)
+
+    @property
+    def skipped(self) -> int:
+        return sum(r.skipped for r in self.results)
+
+    @property
     def filtered(self) -> int:
         return sum(r.filtered for r in self.results)
 
     @property
     def rows(self) -> int:
-        return sum(f.count for f in self.manifest.files)
+        return sum(f.count for f in self.manifest.files if is_data(f.final))
 
     def line(self) -> str:
         """The log line of this batch."""
@@ -42,9 +51,15 @@ class BatchReport:
         steps = " ".join(f"{step}={ms}" for step, ms in self.duration_ms.items())
         return (
             f"batch {self.manifest.seq}: {self.manifest.records:,} records in {self.seconds:.2f} s ({rate:,.0f}/s), "
-            f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.filtered:,} filtered, {self.bad:,} bad, "
-            f"lag {self.lag:,}; ms: {steps}"
+            f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.filtered:,} filtered, "
+            f"{self.bad:,} bad{self._kept()}, lag {self.lag:,}; ms: {steps}"
         )
+
+    def _kept(self) -> str:
+        """Of the bad ones: what became of those that are in no data file."""
+        kept = ((self.quarantined, "quarantined"), (self.skipped, "skipped"))
+        told = ", ".join(f"{count:,} {what}" for count, what in kept if count)
+        return f" ({told})" if told else ""
 
 
 @dataclass
@@ -60,7 +75,9 @@ class RunProgress:
     records: int = 0
     rows: int = 0
     filtered: int = 0  # records for which the function returned no row
-    bad: int = 0
+    bad: int = 0  # of which the next two are in no data file
+    quarantined: int = 0
+    skipped: int = 0
     busy_seconds: float = 0.0
     at_home: bool = False  # register and sink are known to belong together: the sink may keep the report
     redone: int = 0  # batches that an earlier run left prepared and this one finished
@@ -78,6 +95,8 @@ class RunProgress:
         self.rows += report.rows
         self.filtered += report.filtered
         self.bad += report.bad
+        self.quarantined += report.quarantined
+        self.skipped += report.skipped
         self.busy_seconds += report.seconds
         self._cover(report.manifest.ranges)
 
@@ -120,6 +139,8 @@ class RunProgress:
             "sink": {"description": self.sink, "numOutputRows": self.rows},
             "filteredRecords": self.filtered,
             "badRecords": self.bad,
+            "quarantinedRecords": self.quarantined,
+            "skippedRecords": self.skipped,
             "exitStatus": exit_status,
             "exitReason": exit_reason,
         }

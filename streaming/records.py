@@ -34,7 +34,7 @@ class Record(NamedTuple):
 def from_message(message: Message) -> Record:
     """Executor: the Record of a message."""
     kind, timestamp = message.timestamp()
-    return Record(
+    fields = (
         message.topic(),
         message.partition(),
         message.offset(),
@@ -44,3 +44,7 @@ def from_message(message: Message) -> Record:
         message.value(),
         tuple(message.headers() or ()),
     )
+    return _new(Record, fields)
+
+
+_new = tuple.__new__  # what Record(...) ends in, a third faster: this is paid for every record

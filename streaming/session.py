@@ -10,31 +10,23 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
-from offsets.structs import OffsetRange
-from streaming.committer import TaskResult
 from streaming.config import JobConfig
 from streaming.direct import range_stream
-from streaming.fetching.source import Client
-from streaming.runner import TICK_SECONDS, Drain, Runner, StageBatch
+from streaming.runner import TICK_SECONDS, Drain, Runner
 from streaming.scratch import scratch_folder
-from streaming.sealed import Sealed
 from streaming.shipping import ship
-from streaming.sink_format import configured_format
-from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import StagingPlace
 from streaming.sparkconf import configured, without_secrets
-from streaming.task import StageTask
 from streaming.taskerrors import summary
 from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:
-    from pyspark import RDD, SparkConf, SparkContext
+    from pyspark import SparkConf, SparkContext
     from pyspark.streaming import StreamingContext
 
 STOP_SECONDS = 20.0
@@ -42,17 +34,6 @@ INTERRUPT_SECONDS = 3.0
 EXIT_INTERRUPTED = 130
 # Each prints the whole trace of a failed task, which the run itself tells in one line.
 TRACING_LOGGERS = ("org.apache.spark.executor.Executor", "org.apache.spark.scheduler.TaskSetManager")
-
-
-def stage_with(config: JobConfig, sink: StagedFileSink) -> StageBatch:
-    """Driver: runs the batch's tasks, one per range, and returns what Spark accepted of each."""
-    client = Client(config.client, {"group.id": config.name, **config.kafka})
-    format_ = configured_format(config)
-
-    def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
-        return rdd.mapPartitions(Sealed(StageTask(client, sink, place, format_, config.function))).collect()
-
-    return stage
 
 
 @contextmanager
@@ -68,7 +49,7 @@ def spark(config: JobConfig, root: Path, drain: Drain, debug: bool) -> Iterator[
         try:
             if quiet:
                 hush(sc)
-            ship(sc, root, config.function, config.folder, scratch)
+            ship(sc, root, config.user_code, config.folder, scratch)
             yield sc
         finally:
             with bounded(STOP_SECONDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -101,10 +102,10 @@ def integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def number(low: float) -> Callable[[str], float]:
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) or float(text) < low:
-            raise ValueError(f"must be a number, at least {low:g}")
+        if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) or not low <= float(text) <= high:
+            raise ValueError(f"must be a number, at least {low:g}" + (f", at most {high:g}" if high < math.inf else ""))
         return float(text)
 
     return parse

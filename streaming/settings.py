@@ -15,6 +15,10 @@ from offsets.stores import check_store_url
 from streaming import setting_values as values
 from streaming.fetching.source import CLIENTS, LIBRDKAFKA
 from streaming.formats import CODECS, FORMATS
+from streaming.layouts import EXTRACTORS, template_problems, zone_problems
+from streaming.transform.bad_records import FAIL, POLICIES
+from streaming.transform.enrichment import PLACES, WORKER
+from streaming.transform.recipe import MODES, RECORD
 
 DAY_MS = 86_400_000
 REQUIRED = object()
@@ -63,6 +67,48 @@ RATE_SETTINGS = (
 SETTINGS = (
     Setting("job.name", "name", values.name, REQUIRED, "names the run in Spark's pages, logs and Kafka client ids"),
     Setting("job.function", "function", values.function, None, "module:function applied to each record; absent: as is"),
+    Setting(
+        "job.function.mode",
+        "function_mode",
+        values.choice(MODES),
+        RECORD,
+        "record: called with each record; chunk: with some hundreds at once, for speed",
+    ),
+    Setting(
+        "job.setup",
+        "setup",
+        values.function,
+        None,
+        "module:function; what it returns is the function's second argument: tables to enrich with, clients",
+    ),
+    Setting(
+        "job.setup.on",
+        "setup_on",
+        values.choice(PLACES),
+        WORKER,
+        "worker: called once in each worker process; driver: called once, and what it returns is broadcast",
+    ),
+    Setting(
+        "job.setup.refresh.batches",
+        "setup_refresh_batches",
+        values.integer(1, 10**9),
+        None,
+        "called anew every so many batches; absent: once",
+    ),
+    Setting(
+        "job.badRecords",
+        "bad_records",
+        values.choice(POLICIES),
+        FAIL,
+        "fail: the first one stops the run; quarantine: they are kept in _quarantine/<topic>; skip: counted",
+    ),
+    Setting(
+        "job.badRecords.maxShare",
+        "max_bad_share",
+        values.number(0, 1),
+        None,
+        "a batch fails if more than this share (0 to 1) of its records is bad",
+    ),
     Setting(
         "job.batchInterval.ms",
         "batch_interval_ms",
@@ -121,9 +167,7 @@ SETTINGS = (
         None,
         "records of one batch at most, split over the partitions by lag",
     ),
-    Setting(
-        "offsets.store", "store", values.checked(check_store_url), REQUIRED, STORES
-    ),
+    Setting("offsets.store", "store", values.checked(check_store_url), REQUIRED, STORES),
     Setting(
         "offsets.session.timeout.ms",
         "session_timeout_ms",
@@ -163,6 +207,28 @@ SETTINGS = (
         values.text,
         None,
         "for parquet, avro and csv: a file with an Avro schema of the rows, its path relative to the job file's",
+    ),
+    Setting(
+        "sink.path.format",
+        "path_format",
+        values.checked(template_problems),
+        None,
+        "folders below sink.path: {topic}, {partition}, {field} of the row, %Y %m %d %H ... of its event time",
+    ),
+    Setting("sink.timezone", "timezone", values.checked(zone_problems), "UTC", "of the times in sink.path.format"),
+    Setting(
+        "sink.timestamp.extractor",
+        "timestamp_extractor",
+        values.choice(EXTRACTORS),
+        "Record",
+        "event time: Record, Kafka's timestamp, or RecordField",
+    ),
+    Setting(
+        "sink.timestamp.field",
+        "timestamp_field",
+        values.matching(r"\w+", "a field's name"),
+        None,
+        "of the row: an int in ms, a float in s, a datetime or text in ISO 8601",
     ),
     Setting(
         "sink.retain.batches",

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offsets.errors import ConfigError
-from streaming.rows import load_function
+from streaming.transform.user_code import load
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+    from streaming.config import JobConfig
+
 PACKAGES = ("offsets", "streaming")
 
 
-def check_function(function: str | None, job_folder: Path) -> None:
+def check_user_code(config: JobConfig) -> None:
+    """Raises ConfigError if job.function or job.setup cannot be imported, or called as they will be."""
+    if config.function is not None:
+        check_function("job.function", config.function, config.folder, 1 if config.setup is None else 2)
+    if config.setup is not None:
+        check_function("job.setup", config.setup, config.folder, 0)
+
+
+def check_function(option: str, name: str, job_folder: Path, arguments: int) -> None:
     """Imports the function as the executors will: the job file's folder is on the path, after all else.
 
     Raises ConfigError, also for a module beside the job file that ours would hide.
     """
-    if function is None:
-        return
-    if (hidden := beside(function, job_folder)) and hidden.stem in PACKAGES:
-        problem = f"job.function = {function}: {hidden.name} has the name of a package of ours, which hides it"
+    if (hidden := beside(name, job_folder)) and hidden.stem in PACKAGES:
+        problem = f"{option} = {name}: {hidden.name} has the name of a package of ours, which hides it"
         raise ConfigError([problem], f"rename {hidden}")
     sys.path.append(str(job_folder))
-    load_function(function)
+    if (why := refused_arguments(load(option, name), arguments)) is not None:
+        given = ("nothing", "a record or a chunk", "a record or a chunk, and what job.setup returned")[arguments]
+        raise ConfigError([f"{option} = {name}: {why}"], f"it is called with {given}")
+
+
+def refused_arguments(function: Callable[..., Any], arguments: int) -> str | None:
+    """Why it cannot be called with so many; None if it can, or if nobody can tell."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments)
+    except TypeError as e:
+        return str(e)
+    except ValueError:
+        pass
+    return None
 
 
 def beside(function: str, job_folder: Path) -> Path | None:
@@ -48,9 +70,8 @@ def build_zip(root: Path, packages: Iterable[str], target: Path) -> Path:
     return target
 
 
-def ship(sc: SparkContext, root: Path, function: str | None, job_folder: Path, scratch: Path) -> None:
-    """Every task started from now on can import our packages, and a function's code that lies beside the job file."""
+def ship(sc: SparkContext, root: Path, functions: Iterable[str], job_folder: Path, scratch: Path) -> None:
+    """Every task started from now on can import our packages, and code of the job that lies beside its file."""
     sc.addPyFile(str(build_zip(root, PACKAGES, scratch / "kafka-direct-streaming.zip")))
-    own = beside(function, job_folder) if function else None
-    if own is not None:
-        sc.addPyFile(str(build_zip(job_folder, [own.name], scratch / "job.zip") if own.is_dir() else own))
+    for own in sorted({found for function in functions if (found := beside(function, job_folder))}):
+        sc.addPyFile(str(build_zip(job_folder, [own.name], scratch / f"{own.name}.zip") if own.is_dir() else own))

@@ -6,33 +6,47 @@ Nothing here publishes or writes an offset, so a retried, speculative or late at
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
 from streaming.fetching.ranges import read_range
 from streaming.fetching.source import Client
-from streaming.formats import Format
-from streaming.rows import RowCounts, grouped, load_function
+from streaming.records import Message
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
+from streaming.sinks.staging import Block
 from streaming.taskerrors import crossing
 from streaming.taskstart import forget_archives
 from streaming.tasktimes import Metered, in_steps
+from streaming.transform.bad_records import QUARANTINE
+from streaming.transform.blocks import MissingSchema
+from streaming.transform.enrichment import on_worker
+from streaming.transform.pipeline import Make, Pipeline
+from streaming.transform.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
 
 PROGRESS_SECONDS = 30.0  # without a record or an end of range for so long, the task gives up and the run exits 69
 
 
 @dataclass(frozen=True)
 class StageTask:
-    """For `RDD.mapPartitions` on a range stream.  Pickles by reference: executors import this module."""
+    """For `RDD.mapPartitions` on a range stream.  Pickles by reference: executors import this module.
+
+    `schemas`: of the tables that are known.  `shipped`: what job.setup returned on the driver, if it runs there.
+    """
 
     client: Client
     sink: StagedFileSink
     place: StagingPlace
-    format: Format
-    function: str | None
+    recipe: Recipe
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    shipped: Broadcast[Any] | None = None
 
     def __call__(self, ranges: Iterable[OffsetRange]) -> Iterator[TaskResult]:
         with crossing():
@@ -41,12 +55,65 @@ class StageTask:
         forget_archives()
 
     def stage(self, range_: OffsetRange) -> TaskResult:
-        """Reads the whole range and stages its rows.  Raises StreamErrors; on any error nothing is left half-named."""
+        """Reads the whole range and stages its rows.  Raises StreamErrors; on any error nothing is left half-named.
+
+        At a table without a schema nothing is staged: the result says what schemas the rows would fit.
+        """
         began = time.perf_counter()
-        counts = RowCounts()
-        function = load_function(self.function)
-        chunks = Metered(read_range(self.client, range_, PROGRESS_SECONDS))
-        groups = Metered(grouped(function, chunk, self.format, counts) for chunk in chunks)
-        files = self.sink.stage(self.place, range_, groups)
-        times = in_steps(chunks, groups, time.perf_counter() - began)
-        return TaskResult(range_, tuple(files), counts.records, counts.filtered, counts.bad, times)
+        chunks = iter(read_range(self.client, range_, PROGRESS_SECONDS))
+        fetched, make = Metered(chunks), self.recipe.blocks(self.schemas)
+        current, pipeline = _Current(fetched), self._pipeline(range_, make)
+        groups = Metered(_groups(pipeline, current))
+        try:
+            files = self.sink.stage(self.place, range_, groups)
+        except MissingSchema:
+            return TaskResult(range_, (), 0, 0, 0, inferred=self._inferred(range_, chain([current.chunk], chunks)))
+        rejected = pipeline.rejected
+        quarantined = rejected.count if self.recipe.bad_records == QUARANTINE else 0
+        return TaskResult(
+            range_,
+            tuple(files),
+            pipeline.records,
+            pipeline.filtered,
+            pipeline.marked + rejected.count,
+            in_steps(fetched, groups, time.perf_counter() - began),
+            quarantined=quarantined,
+            skipped=rejected.count - quarantined,
+            first_bad=rejected.first,
+            schemas=make.used,
+        )
+
+    def _inferred(self, range_: OffsetRange, chunks: Iterable[Sequence[Message]]) -> Mapping[str, str]:
+        sketch = self.recipe.sketch(self.schemas)
+        pipeline = self._pipeline(range_, sketch)
+        for chunk in chunks:
+            pipeline.blocks(chunk)
+        return sketch.found()
+
+    def _pipeline(self, range_: OffsetRange, make: Make) -> Pipeline:
+        return self.recipe.pipeline(range_.topic, range_.partition, make, self._resource())
+
+    def _resource(self) -> Any:
+        if self.shipped is not None:
+            return self.shipped.value
+        setup = self.recipe.setup
+        return None if setup is None else on_worker(setup, setup.version(self.place.seq))
+
+
+class _Current:
+    """Chunks one by one; `chunk` is the one given last."""
+
+    chunk: Sequence[Message] = ()
+
+    def __init__(self, chunks: Iterable[Sequence[Message]]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[Sequence[Message]]:
+        for chunk in self._chunks:
+            self.chunk = chunk
+            yield chunk
+
+
+def _groups(pipeline: Pipeline, chunks: Iterable[Sequence[Message]]) -> Iterator[Mapping[str, Block]]:
+    for chunk in chunks:
+        yield from pipeline.blocks(chunk)

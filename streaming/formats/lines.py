@@ -78,13 +78,13 @@ class JsonFormat:
         return dumped_lines(rows)
 
     def as_is(self, chunk: Sequence[Message]) -> bytes:
-        objects = []
+        lines = []
         for index, message in enumerate(chunk):
             try:
-                objects.append(_as_object(message))
+                lines.append(orjson.dumps(_as_object(message)))
             except UnicodeDecodeError as e:
                 raise BadItemError(index, f"its key, value or a header is not UTF-8 ({e.reason})", DECODE) from None
-        return dumped_lines(objects)
+        return _joined(lines)
 
     def check_schema(self, schema: object) -> None:
         raise ValueError("format json has no schema")

@@ -102,6 +102,11 @@ def table_of(directory: str) -> str:
     return "/".join(parts[:keyed])
 
 
+def is_data(path: str) -> bool:
+    """Whether readers take it for data."""
+    return path[:1] not in ("_", ".")
+
+
 def quarantine_of(topic: str) -> str:
     """The directory of a topic's bad records."""
     return f"{QUARANTINE}/{encoded_component(topic)}"

@@ -28,29 +28,28 @@ class Context:
 
 def shipped(function: str | None, folder: Path, scratch: Path) -> list[str]:
     context: Any = Context()
-    ship(context, Path(__file__).parents[2], function, folder, scratch)
+    ship(context, Path(__file__).parents[2], [function] if function else [], folder, scratch)
     return list(context.files)
 
 
 def test_a_wrong_function_is_a_problem_of_the_configuration(tmp_path: Path) -> None:
     """Module or name that is not there: exit 2 before anything is connected to."""
     (tmp_path / "shipping_one.py").write_text("def row(record): return record\n")
-    check_function("shipping_one:row", tmp_path)
+    check_function("job.function", "shipping_one:row", tmp_path, 1)
     for wrong in ("shipping_one:rwo", "shipping_none:row"):
         with pytest.raises(ConfigError, match=wrong):
-            check_function(wrong, tmp_path)
+            check_function("job.function", wrong, tmp_path, 1)
 
 
 def test_a_module_with_our_name_is_refused(tmp_path: Path) -> None:
     """It could never be imported: ours is there already."""
     (tmp_path / "offsets.py").write_text("def row(record): return record\n")
     with pytest.raises(ConfigError, match="hides it"):
-        check_function("offsets:row", tmp_path)
+        check_function("job.function", "offsets:row", tmp_path, 1)
 
 
 def test_no_function_needs_no_code(tmp_path: Path) -> None:
     """Without a function only our own packages are sent, all of them."""
-    check_function(None, tmp_path)
     (ours,) = shipped(None, tmp_path, tmp_path)
     with zipfile.ZipFile(ours) as archive:
         assert {"offsets/manager.py", "streaming/task.py", "streaming/sinks/file.py"} <= set(archive.namelist())
@@ -72,7 +71,7 @@ def test_a_package_hides_a_module_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "shipping_both.py").write_text("def row(record): return None\n")
     (tmp_path / "shipping_both").mkdir()
     (tmp_path / "shipping_both" / "__init__.py").write_text("def row(record): return record\n")
-    check_function("shipping_both:row", tmp_path)
+    check_function("job.function", "shipping_both:row", tmp_path, 1)
     own = beside("shipping_both:row", tmp_path)
     assert own == Path(sys.modules["shipping_both"].__file__ or "").parent
 

@@ -1,0 +1,69 @@
+"""The batch's stage: one Spark task a range, and what the driver decides from all that they report.  No commits.
+
+A batch that is the first to write some table is staged twice: the tasks say what schemas its rows would fit, and are
+run again with the ones that take the rows of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from offsets.errors import BatchError
+from offsets.structs import OffsetRange
+from streaming.committer import TaskResult
+from streaming.config import JobConfig
+from streaming.fetching.source import Client
+from streaming.runner import StageBatch
+from streaming.sealed import Sealed
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
+from streaming.task import StageTask
+from streaming.transform.enrichment import DRIVER, OnDriver
+from streaming.transform.inference import settled_schemas
+from streaming.transform.settings import recipe_of
+
+if TYPE_CHECKING:
+    from pyspark import RDD
+
+ROUNDS = 4  # of which all but one find schemas; a function that always returns the same needs two
+
+
+def stage_with(config: JobConfig, sink: StagedFileSink, pinned: Callable[[], Mapping[str, str]]) -> StageBatch:
+    """Driver: runs a batch's tasks and returns what Spark accepted of each.  `pinned`: the register's schemas.
+
+    Raises ConfigError for sink.schema; the stage itself, before anything is decided, BatchError.
+    """
+    client = Client(config.client, {"group.id": config.name, **config.kafka})
+    recipe = recipe_of(config)
+    on_driver = OnDriver(recipe.setup) if recipe.setup and config.setup_on == DRIVER else None
+
+    def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
+        schemas = dict(pinned())
+        shipped = on_driver.at(rdd.context, place.seq) if on_driver else None
+        for _ in range(ROUNDS):
+            task = StageTask(client, sink, place, recipe, schemas, shipped)
+            results = rdd.mapPartitions(Sealed(task)).collect()
+            found = settled_schemas(recipe.format, [r.inferred for r in results])
+            if not found:
+                check_share(results, config.max_bad_share)
+                return results
+            schemas |= found
+        raise BatchError(
+            f"the function wrote to new folders each time it was called on the same records: {', '.join(found)}",
+            "let it choose folders by the record alone, or set sink.schema",
+        )
+
+    return stage
+
+
+def check_share(results: Sequence[TaskResult], most: float | None) -> None:
+    """Raises BatchError if more than that share of a batch's records is bad."""
+    records, bad = sum(r.records for r in results), sum(r.bad for r in results)
+    if most is None or bad <= most * records:
+        return
+    first = next((r.first_bad for r in results if r.first_bad), "marked as bad by the function")
+    raise BatchError(
+        f"{bad:,} of {records:,} records of the batch are bad, and job.badRecords.maxShare = {most:g}; first: {first}",
+        "correct the function or the producer, or raise the share; nothing of the batch is visible",
+    )

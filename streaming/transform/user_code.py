@@ -1,0 +1,58 @@
+"""The user's own functions: found by name, and how their errors are told: what, and at which line of theirs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from offsets.errors import ConfigError
+
+_SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
+_MACHINERY = (os.path.dirname(__file__), importlib.__file__)
+
+
+def load(option: str, name: str) -> Callable[..., Any]:
+    """The callable that `option` = `module:function` names.  Raises ConfigError, also for what the import raises."""
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as e:
+        raise ConfigError(
+            [f"{option} = {name}: {_why_not_loaded(e)}"],
+            "correct the name or the module; it lies beside the job file, or is installed",
+        ) from e
+    if not callable(function):
+        raise ConfigError([f"{option} = {name}: is not callable"], "name a function")
+    loaded: Callable[..., Any] = function
+    return loaded
+
+
+def raised(name: str, error: BaseException) -> str:
+    """One line: which function raised what, and where."""
+    text = " ".join(str(error).split())[:300]
+    return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """module:function, of whatever can be called."""
+    return f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def _place(error: BaseException) -> str:
+    """file:line where the user's code raised, or called what raised."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_MACHINERY)]
+    if not frames:
+        return "the call itself"
+    own = [f for f in frames if f.filename == frames[0].filename]
+    return f"{_SHIPPED.sub('', own[-1].filename)}:{own[-1].lineno}"
+
+
+def _why_not_loaded(error: BaseException) -> str:
+    """What the import raised, and at which line of the user's code, if it came that far."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_MACHINERY)]
+    own = [f for f in frames if not f.filename.startswith("<frozen")]
+    return f"{type(error).__name__}: {error}" + (f" at {own[-1].filename}:{own[-1].lineno}" if own else "")
