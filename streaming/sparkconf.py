@@ -28,6 +28,9 @@ def configured(config: JobConfig, debug: bool, sockets: Path) -> SparkConf:
     conf = told().setAppName(config.name).setAll(list(config.spark.items()))
     conf.setIfMissing("spark.master", DEFAULT_MASTER)
     conf.setIfMissing("spark.ui.showConsoleProgress", "false")
+    # Spark keeps the ranges of so many batches in the driver's memory, also without a page; 10,000 partitions need
+    # 0.7 MB a batch, and its own default of 1000 would be most of a heap.
+    conf.setIfMissing("spark.streaming.ui.retainedBatches", "100")
     conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
     conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
     # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
