@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import pyarrow as pa
@@ -41,10 +41,7 @@ def as_is_columns(chunk: Sequence[Message]) -> pa.RecordBatch:
 
 
 def _headers(headers: list[Sequence[tuple[str, bytes | None]]]) -> pa.Array:
-    ends, total = [0], 0
-    for each in headers:
-        total += len(each)
-        ends.append(total)
+    ends = pa.array(accumulate(map(len, headers), initial=0), pa.int32())
     pairs = list(chain.from_iterable(headers))
     values = [pa.array([k for k, _ in pairs], pa.string()), pa.array([v for _, v in pairs], pa.binary())]
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.StructArray.from_arrays(values, fields=list(HEADER)))
+    return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(values, fields=list(HEADER)))
