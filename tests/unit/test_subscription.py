@@ -97,6 +97,14 @@ def test_a_matching_topic_that_vanished_is_a_loss() -> None:
         Cluster(a1=[5]).plan(pattern("a."), {"a2": TopicState("id-a2", {0: 3})})
 
 
+def test_a_listing_that_lags_is_no_loss() -> None:
+    """A broker that lists a known topic late still describes it."""
+    cluster = Cluster(a1=[5], a2=[7])
+    cluster.existing_topics = lambda: ["a1"]  # type: ignore[method-assign]
+    ranges, _ = cluster.plan(pattern("a."), {"a2": TopicState("id-a2", {0: 3})})
+    assert ranges == [OffsetRange("a1", 0, 0, 5), OffsetRange("a2", 0, 3, 7)]
+
+
 def test_what_is_not_there_is_told_with_the_nearest_name() -> None:
     """Topic, pattern and partition; nothing of it is left to a later batch."""
     cluster = Cluster(orders=[1, 1], users=[1])
