@@ -55,18 +55,28 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
     `plan` runs on the driver, once per batch time, and must not raise; no ranges means no batch and no Spark job.
     """
     from pyspark.streaming.dstream import TransformedDStream
+    from pyspark.streaming.util import TransformFunction
 
     sc = ssc.sparkContext
     ticks = ssc.queueStream([], default=sc.emptyRDD())
     planned = PlannedRanges(plan, InputPage(ssc, ticks).show)
 
-    def ranges_of(time: datetime, _: RDD[Any]) -> RDD[OffsetRange] | None:
+    def ranges_of(time: datetime) -> RDD[OffsetRange] | None:
         ranges = planned.at(time)
         return sc.parallelize(list(ranges), len(ranges)) if ranges else None
 
+    # Handing on the parent's RDD, which nobody looks at, is most of what a tick costs.
+    class OfTime(TransformFunction):
+        def call(self, milliseconds: int, jrdds: object) -> Any:
+            return super().call(milliseconds, ())
+
     # A subclass is never folded into what is built on it, so every output shares one stream and one plan.
     class DirectKafkaDStream(TransformedDStream):
-        pass
+        @cached_property
+        def _jdstream(self) -> Any:
+            jvm: Any = sc._jvm
+            made = jvm.PythonTransformedDStream(ticks._jdstream.dstream(), OfTime(sc, self.func))
+            return made.asJavaDStream()
 
     return DirectKafkaDStream(ticks, ranges_of)  # type: ignore[arg-type]  # None: no batch
 

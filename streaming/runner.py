@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark import RDD
 
 
-TICK_SECONDS = 0.05  # as short as the shortest batches; a tick without a batch costs 2 ms of CPU
+TICK_SECONDS = 0.05  # as short as the shortest batches; a tick without a batch costs 1.5 ms of CPU
 SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, may keep a tick
 DRAINED = "drained on a signal"
 AT_THE_ENDS = "reached the end offsets seen at the start"
@@ -170,7 +170,7 @@ class Runner:
             self._end(reason)
         return self._finished.is_set()
 
-    def wait(self, check: Callable[[], None], poll_seconds: float = 0.1) -> None:
+    def wait(self, check: Callable[[], None], poll_seconds: float = 0.5) -> None:
         """Returns when the run is over: drained, idle at the end offsets, or failed.  Signals are served meanwhile.
 
         `check` raises if Spark itself reported an error, for which no batch would ever come back.

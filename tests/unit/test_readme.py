@@ -56,8 +56,8 @@ def test_every_flag_exists() -> None:
     from streaming.cli import arguments
 
     known = set(arguments("")._option_string_actions)
-    told = set(re.findall(r"(?:``|\s)(--(?:set|available-now|recover|debug))\b", README))
-    assert told == {"--set", "--available-now", "--recover", "--debug"} <= known
+    told = set(re.findall(r"(?:``|\s)(--(?:set|available-now|duration|recover|debug))\b", README))
+    assert told == {"--set", "--available-now", "--duration", "--recover", "--debug"} <= known
 
 
 def test_the_fields_of_the_summary_exist() -> None:
