@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 class FileStatus(NamedTuple):
     """One entry.  `length` in bytes, 0 for directories.
 
-    `identity`: two equal ones, not empty, are one file with the same content, whatever it is called now.
+    `identity`: two equal ones, not empty, are one file of `put` with the same content, whatever it is called now.
     """
 
     name: str  # the last component

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -69,11 +70,12 @@ class LocalFilesystem:
         writer.write(content)
         writer.close()
         with _refusals(self._at(path)):
+            _stamp(self._at(path))
             return _status_of(Path(self._at(path)))
 
     def touch(self, path: str) -> None:
         with _refusals(self._at(path)):
-            os.utime(self._at(path))
+            _stamp(self._at(path))
 
     def rename_no_clobber(self, source: str, destination: str) -> None:
         old, new = self._at(source), self._at(destination)
@@ -152,6 +154,12 @@ class LocalWriter:
             os.unlink(self._at)
         with suppress(OSError):
             self._file.close()
+
+
+def _stamp(at: str) -> None:
+    """The exact time: the kernel's own times are some ms apart, and it uses the numbers of deleted files again."""
+    now = time.time_ns()
+    os.utime(at, ns=(now, now))
 
 
 def _status_of(path: Path) -> FileStatus:

@@ -28,6 +28,7 @@ DFSADMIN = "org.apache.hadoop.hdfs.tools.DFSAdmin"
 FIXED = {
     "dfs.replication": "1",
     "dfs.permissions.enabled": "true",
+    "dfs.ls.limit": "100",  # entries of one answer: lists have pages in tests too (1,000 by default)
     "hadoop.http.staticuser.user": "nobody",
     # A restarted NameNode leaves safe mode as soon as its DataNode is back (30 s by default).
     "dfs.namenode.safemode.extension": "0",

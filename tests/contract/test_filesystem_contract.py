@@ -153,6 +153,45 @@ def test_status_and_list_tell_what_is_there(filesystem: Filesystem) -> None:
         filesystem.list("d/b")
 
 
+def test_listing_behind_a_name(filesystem: Filesystem) -> None:
+    """Only what comes behind it, be it there or not, over as many pages as that takes."""
+    names = [f"{number:03}" for number in range(0, 500, 2)]
+    for name in names:
+        filesystem.mkdirs(f"d/{name}")
+    assert [entry.name for entry in filesystem.list("d")] == names
+    for after, first in (("000", 1), ("001", 1), ("0", 0), ("496", 249), ("498", 250), ("x", 250)):
+        assert [entry.name for entry in filesystem.list("d", after)] == names[first:]
+    assert filesystem.list("missing", "0") == []
+
+
+def test_a_whole_file_at_once(filesystem: Filesystem) -> None:
+    """With its parents, and told what it is; never over another, which stays."""
+    told = filesystem.put("x/y/f", b"first")
+    assert (told, shown(told)) == (filesystem.status("x/y/f"), ("f", 5, False))
+    assert filesystem.list("x/y") == [told]
+    with pytest.raises(FileExistsError):
+        filesystem.put("x/y/f", b"second")
+    assert filesystem.read("x/y/f") == b"first"
+
+
+def test_identities(filesystem: Filesystem) -> None:
+    """A rename keeps it; a touch and another file under the same name, even with the same content, change it."""
+    first = filesystem.put("f", b"same").identity
+    filesystem.rename_no_clobber("f", "g")
+    (renamed,) = filesystem.list("")
+    filesystem.touch("g")
+    (touched,) = filesystem.list("")
+    filesystem.delete("g")
+    seen = {first, touched.identity, *(filesystem.put(f"h{n}", b"same").identity for n in range(3))}
+    for _ in range(5):
+        filesystem.delete("h0")
+        seen.add(filesystem.put("h0", b"same").identity)
+    assert renamed.identity == first
+    assert len(seen) == 10
+    with pytest.raises(FileNotFoundError):
+        filesystem.touch("missing")
+
+
 def test_deleting_is_idempotent_and_recursive_only_if_told(filesystem: Filesystem) -> None:
     """What is not there is fine; a directory with files needs `recursive`."""
     filesystem.delete("missing")
