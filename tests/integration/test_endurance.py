@@ -6,7 +6,8 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,13 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Look:
-    """MiB of the driver, the JVM and the Python workers, and files that are no data, after so many batches."""
+    """MiB of the driver, the JVM and the Python workers, and files that are no data, after so many batches.
+
+    `cpu`: seconds of all of them.
+    """
 
     batches: int
+    cpu: float
     driver: float
     jvm: float
     workers: float
@@ -38,17 +43,14 @@ def looks(job: Job, driver: psutil.Process, log: Path) -> Iterator[Look]:
     """One every few seconds, while the run lives."""
     while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:
         time.sleep(LOOK_SECONDS)
-        try:
+        with suppress(psutil.NoSuchProcess):
             family = driver.children(recursive=True)
-            sizes = {p.name(): 0.0 for p in family}
-            for process in family:
-                sizes[process.name()] += process.memory_info().rss / MIB
-            own = driver.memory_info().rss / MIB
-        except psutil.NoSuchProcess:
-            continue
-        done = log.read_text().count(" INFO batch ")
-        jvm = sizes.pop("java", 0.0)
-        yield Look(done, own, jvm, sum(sizes.values()), control_files(job))
+            size = {process: process.memory_info().rss / MIB for process in (driver, *family)}
+            jvm = sum(mib for process, mib in size.items() if process.name() == "java")
+            cpu = sum(process.cpu_times().user + process.cpu_times().system for process in size)
+            workers = sum(size.values()) - size[driver] - jvm
+            done = log.read_text().count(" INFO batch ")
+            yield Look(done, cpu, size[driver], jvm, workers, control_files(job))
 
 
 def control_files(job: Job) -> int:
@@ -79,13 +81,19 @@ def test_a_week_in_small(topics: Topics, job: Callable[..., Job]) -> None:
     tell(seen, seconds)
     assert mine.landed() == once(topic, {0: (0, BATCHES * RECORDS)})
     tenth = BATCHES // 10
+    early = [look for look in seen if tenth <= look.batches <= 3 * tenth]
+    late = [look for look in seen if look.batches >= BATCHES - 2 * tenth]
     assert statistics.median(seconds[-tenth:]) <= 1.2 * statistics.median(seconds[tenth : 2 * tenth])
-    early = [look for look in seen if BATCHES * 0.1 <= look.batches <= BATCHES * 0.3]
-    late = [look for look in seen if look.batches >= BATCHES * 0.8]
+    assert cpu_of_a_batch(late) <= 1.2 * cpu_of_a_batch(early)
     assert max(look.driver for look in late) <= max(look.driver for look in early) + 15
     assert max(look.workers for look in late) <= max(look.workers for look in early) + 15
-    assert max(look.jvm for look in late) <= 1200
+    assert max(look.jvm for look in late) <= 900
     assert max(look.files for look in late) <= 500 + 200 + 50
+
+
+def cpu_of_a_batch(span: Sequence[Look]) -> float:
+    """Seconds of all processes: other load on the machine does not change it."""
+    return (span[-1].cpu - span[0].cpu) / (span[-1].batches - span[0].batches)
 
 
 def tell(seen: list[Look], seconds: list[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -192,10 +193,12 @@ def test_scratch_folders_of_dead_drivers_go(tmp_path: Path, monkeypatch: pytest.
         driver.kill()
         driver.wait()
     assert theirs.is_dir()
-    other.mkdir()
+    young = tmp_path / f"kafka-direct-{socket.gethostname()}-young"  # its driver is about to lock it
+    for folder in (other, young):
+        folder.mkdir()
     os.utime(theirs, (0, 0))
-    with scratch_folder() as young:
-        assert sorted(tmp_path.iterdir()) == sorted([other, young])
+    with scratch_folder() as mine:
+        assert sorted(tmp_path.iterdir()) == sorted([other, young, mine])
 
 
 def test_reports_are_json_lines_for_people(tmp_path: Path) -> None:
