@@ -213,9 +213,11 @@ def test_a_topic_replaced_during_the_batch_is_not_committed() -> None:
 def test_drain_finishes_the_batch_in_flight() -> None:
     """SIGTERM in mid-batch: that batch is committed, no other is planned, no failure."""
     run = Run(stop_when_idle=False)
-    ranges = run.plan()
+    ranges, at = run.plan(), START + timedelta(seconds=run.ticks)
     run.drain.request()
-    run.runner.run_batch(START + timedelta(seconds=run.ticks), ranges)  # type: ignore[arg-type]
+    assert not run.plan()
+    assert not run.finished, "Spark must not be stopped under the batch"
+    run.runner.run_batch(at, ranges)  # type: ignore[arg-type]
     assert not run.plan()
     assert (run.finished, run.committed, run.runner.failure) == (True, 10, None)
 
