@@ -310,3 +310,18 @@ def test_what_cannot_be_asked_is_not_vouched_for(capsys: pytest.CaptureFixture[s
     assert main("", []) == main("", ["--store", "file:///x"]) == main("", ["no.cfg"]) == 2
     assert main("", ["--store", "file:///nowhere/at/all", "--sink", "webhdfs://127.0.0.1:9/x"]) == 69
     assert capsys.readouterr().out == ""
+
+
+def test_staging_that_is_collected_meanwhile_is_no_finding(lake: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what two looks see is left over."""
+    lake.run(2)
+    left_over(lake)
+    assert [f.kind for f in verify(lake.store, lake.filesystem).findings] == ["left-over"]
+    real = reading.visible
+
+    def collected(filesystem: Any) -> Any:
+        lake.committer.collect_garbage()
+        return real(filesystem)
+
+    monkeypatch.setattr(reading, "visible", collected)
+    assert verify(lake.store, lake.filesystem).findings == ()
