@@ -59,6 +59,8 @@ class AvroFormat:
 class AvroWriter:
     """Takes lists of records."""
 
+    held = 0
+
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 

@@ -30,6 +30,8 @@ class BadItemError(ValueError):
 class BlockWriter(Protocol):
     """One open file.  Stateful; what it holds back (row groups, a footer) goes out with `close`."""
 
+    held: int  # bytes of rows that wait in memory
+
     def write_block(self, block: Any) -> None:
         """Takes what `Format.block` or `Format.as_is` made."""
 

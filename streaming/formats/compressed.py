@@ -56,6 +56,8 @@ class Compressed:
 
 
 class _CompressedWriter:
+    held = 0
+
     def __init__(
         self, plain: Format, compressor: _Compressor, write: Callable[[bytes], Any], schema: pa.Schema | None
     ) -> None:

@@ -21,6 +21,8 @@ _BETWEEN = orjson.Fragment(LINE_FEED)
 class LineWriter:
     """Blocks are lines with their line feeds."""
 
+    held = 0
+
     def __init__(self, write: Callable[[bytes], Any]) -> None:
         self._write = write
 

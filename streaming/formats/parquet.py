@@ -60,14 +60,14 @@ class ParquetWriter:
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
         self._held: list[pa.Table] = []
-        self._bytes = self._rows = 0
+        self.held = self._rows = 0
 
     def write_block(self, block: pa.Table | pa.RecordBatch) -> None:
         table = block if isinstance(block, pa.Table) else pa.Table.from_batches([block])
         self._held.append(table)
-        self._bytes += table.nbytes
+        self.held += table.nbytes
         self._rows += table.num_rows
-        if self._bytes >= ROW_GROUP_BYTES or self._rows >= ROW_GROUP_ROWS:
+        if self.held >= ROW_GROUP_BYTES or self._rows >= ROW_GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
@@ -78,4 +78,4 @@ class ParquetWriter:
         if self._rows:
             self._writer.write_table(pa.concat_tables(self._held), ROW_GROUP_ROWS)
         self._held = []
-        self._bytes = self._rows = 0
+        self.held = self._rows = 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_OPEN = 200  # files of one task at a time; past that the one unused for longest is finished
+MAX_HELD = 512 << 20  # bytes of rows that its writers hold back; past that the one that holds most is finished
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class _OpenFile:
     def _write(self, data: bytes) -> None:
         self._crc = zlib.crc32(data, self._crc)
         self._file.write(data)
+
+    @property
+    def held(self) -> int:
+        return self._writer.held
 
     def add(self, block: Block) -> None:
         self._writer.write_block(block.content)
@@ -73,11 +78,16 @@ class _Stage:
     open: dict[str, _OpenFile] = field(default_factory=dict)  # by folder, the longest unused first
     begun: Counter[str] = field(default_factory=Counter)
     closed: list[StagedFile] = field(default_factory=list)
+    held: int = 0
 
     def add(self, folder: str, block: Block) -> None:
         file = self.open.pop(folder, None) or self._create(folder, block)
         self.open[folder] = file
+        before = file.held
         file.add(block)
+        self.held += file.held - before
+        if self.held > MAX_HELD:
+            self._finish(max(self.open, key=lambda f: self.open[f].held))
         reach("task.mid")
 
     def close(self) -> list[StagedFile]:
@@ -88,11 +98,15 @@ class _Stage:
         for file in self.open.values():
             file.abort()
 
+    def _finish(self, folder: str) -> None:
+        file = self.open[folder]
+        self.held -= file.held
+        self.closed.append(file.close())
+        del self.open[folder]
+
     def _create(self, folder: str, first: Block) -> _OpenFile:
         if len(self.open) >= MAX_OPEN:
-            oldest = next(iter(self.open))
-            self.closed.append(self.open[oldest].close())
-            del self.open[oldest]
+            self._finish(next(iter(self.open)))
         reach("task.create")
         name = final_name(self.range, self.place, self.begun[folder], first.format.extension)
         staged = f"{self.place.directory}/{uuid.uuid4().hex}"

@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hdfs import HdfsError
 
@@ -118,6 +120,20 @@ def test_files_lack_neither_handles_nor_rows(tmp_path: Path, monkeypatch: pytest
     assert names == ["a/", "a/+1", "b/", "b/+1", "c/"]
     for file in files:
         assert (tmp_path / file.staged).stat().st_size == file.length
+
+
+def test_files_share_a_limit_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet holds rows back for its row groups: the file that holds most is finished, and no row is lost."""
+    monkeypatch.setattr(staging, "MAX_HELD", 20_000)
+    parquet, schema = open_format("parquet"), pa.schema([("n", pa.int64())])
+    sink = StagedFileSink(LocalFilesystem(str(tmp_path)))
+    rows = {"much": 1000, "little": 10}
+    blocks = {
+        f: Block(parquet.block([{"n": i} for i in range(n)], schema), n, parquet, schema) for f, n in rows.items()
+    }
+    files = sink.stage(StagingPlace(0, 1, 1), OffsetRange("t", 0, 0, 7), [blocks] * 6)
+    assert sum(file.count for file in files) == sum(pq.read_table(tmp_path / f.staged).num_rows for f in files) == 6060
+    assert sorted(f.final.partition("/")[0] for f in files) == ["little", *["much"] * 2]
 
 
 def test_local_files_and_names_are_durable_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
