@@ -5,9 +5,10 @@ a batch is on its way, after a failure, or while draining, so batches are commit
 
 Spark asks for a batch on every tick of a timer.  A tick does not decide when a batch begins (`streaming.pacing` does):
 it is kept waiting here until the next one, so that a batch which becomes due in between, or whose predecessor is
-committed in between, begins then.  From a commit to the next batch's first task it is about 10 ms, half of it the look
-at Kafka; answering ticks at once it was 60 ms with ticks of 100 ms, and half an interval with ticks as long as that.
-Planning one batch ahead would save that look, and cost plans that a failure, a drain or newer records make worthless.
+committed in between, begins then.  From a commit to the start of the next batch a median of 13 ms was measured, over 60
+batches of 80 ms: 0.1 to wake up, 3 for the look at Kafka, 10 for Spark to launch the job.  Ticks that are answered at
+once add half a tick to that.  Planning one batch ahead could save the 13 ms at most, and costs plans that a failure, a
+drain or newer records make worthless.
 """
 
 from __future__ import annotations
