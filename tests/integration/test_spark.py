@@ -19,13 +19,15 @@ from tests.integration.jobs import SECONDS, Job, Topics, once
 
 # The first attempt of each task dies in the middle of its range, after rows were staged for it.
 FAILS_FIRST = """
+import os
 from pyspark import TaskContext
 
 def retried(record):
     attempt = TaskContext.get().attemptNumber()
     if attempt == 0 and record.offset >= 5:
         raise RuntimeError("the first attempt fails")
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempt": attempt}
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset, "attempt": attempt,
+            "sockets": os.environ["PYTHON_UNIX_DOMAIN_ENABLED"]}
 """
 
 FAILS_ALWAYS = """
@@ -33,6 +35,22 @@ def broken(record):
     if record.offset >= 7:
         return {}["no such key"]
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+"""
+
+# How often this worker has read an archive's directory since its first record.
+COUNTING = """
+import os, zipimport
+from pyspark import TaskContext
+
+reads = []
+read = zipimport._read_directory
+zipimport._read_directory = lambda archive: reads.append(archive) or read(archive)
+
+def told(record):
+    return {
+        "topic": record.topic, "partition": record.partition, "offset": record.offset,
+        "worker": os.getpid(), "task": TaskContext.get().taskAttemptId(), "reads": len(reads),
+    }
 """
 
 
@@ -56,7 +74,8 @@ def test_task_retries(topics: Topics, job: Callable[..., Job]) -> None:
     launch = made.submit("--available-now")
     assert launch.wait() == 0, launch.output
     assert made.landed() == once(topic, {0: (0, 20), 1: (0, 20)})
-    assert {json.loads(line)["attempt"] for line in values(made)} == {1}
+    assert {row["attempt"] for row in made.rows()} == {1}
+    assert {row["sockets"] for row in made.rows()} == {"True"}, "workers are not reached over TCP"
     assert launch.summary["numInputRows"] == 40, "what failed attempts have read does not count"
 
 
@@ -149,11 +168,15 @@ def filled(url: str) -> list[dict[str, Any]]:
 
 
 def test_older_spark(topics: Topics, job: Callable[..., Job], pyspark35: Path) -> None:
-    """The same code on pyspark 3.5 lands each record once."""
+    """The same code on pyspark 3.5 lands each record once, and a worker's later tasks read no archive anew."""
     topic = topics.create()
     topics.fill(topic, 50, 30)
-    made = job(topic, source__maxOffsetsPerTrigger="40")
+    made = job(topic, source__maxOffsetsPerTrigger="20", job__function="counting:told")
+    (made.folder / "counting.py").write_text(COUNTING)
     launch = made.submit("--available-now", python=str(pyspark35))
     assert launch.wait() == 0, launch.output
     assert launch.summary["numInputRows"] == 80
     assert made.landed() == once(topic, {0: (0, 50), 1: (0, 30)})
+    tasks = {(row["worker"], row["task"]): row["reads"] for row in made.rows()}
+    assert len(tasks) > 2 * len({worker for worker, _ in tasks}), "workers are used again"
+    assert set(tasks.values()) == {0}, "what Spark asks for before each task finds nothing to refresh"
