@@ -106,7 +106,8 @@ def _columns(rows: Sequence[Any], schema: Sequence[pa.Field], path: str) -> list
     found = mappings(rows, names)
     if unknown := set().union(*found).difference(names):
         raise UnfitError(f"field {joined(path, min(map(str, unknown)))} is not in the schema of its table")
-    return [_column([row.get(f.name) for row in found], f, joined(path, f.name)) for f in schema]
+    named = zip(names, schema, strict=True)
+    return [_column([row.get(name) for row in found], field, joined(path, name)) for name, field in named]
 
 
 def _column(values: Sequence[Any], field: pa.Field, path: str) -> pa.Array:
