@@ -38,13 +38,13 @@ def states(folder: Path) -> list[int]:
 
 
 def test_a_sleeper_through_gc_is_fenced(folder: Path) -> None:
-    """A writer stopped before it took its number, while 1,500 others were taken and GC freed its own, is fenced."""
+    """A writer stopped before it took its number, while 2,000 others were taken and GC freed its own, is fenced."""
     store = store_at(folder)
     now = created(store)
     with child(store.url, "sleep", "rename.before") as sleeper:
         sleeper.wait_stopped()
         slept_at = now.version + 1
-        for number in range(1500):
+        for number in range(2000):
             now = store.replace(now, b"theirs %d" % number)
         assert slept_at < min(states(folder)), "GC has not passed the sleeper's number"
         sleeper.signal(signal.SIGCONT)
