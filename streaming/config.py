@@ -26,6 +26,7 @@ from streaming.masters import DEFAULT_MASTER, misplaced
 from streaming.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
 from streaming.sink_format import format_problems
 from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
+from streaming.tables import hive_problems
 from streaming.transform.settings import transform_problems
 
 # What must never stand in an argument list, where every user of the machine can read it.
@@ -132,6 +133,7 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     problems += _unmatched(fields, properties["kafka"])
     problems += (
         format_problems(fields)
+        + hive_problems(fields)
         + transform_problems(fields)
         + _overlapping(fields.get("store"), fields.get("sink_path"))
     )

@@ -26,6 +26,8 @@ from streaming.beginning import first_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config import JobConfig
+from streaming.hive import HiveRegistrar
+from streaming.hive_session import hive_told, unregistered
 from streaming.ownership import OURS, check_ownership
 from streaming.pacing import Pace, Pacing
 from streaming.pausing import PauseWatch, pause_in_force
@@ -137,13 +139,18 @@ class Launch:
             limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
             planner = Planner(broker, config.subscription, limits, targets, config.job)
             nothing_new = available_now and not planner.next(manager.state.topics, snapshot).ranges
+            nothing_new = nothing_new and not unregistered(config, sink.filesystem, manager.state.seq)
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
             stage = stage_with(config, sink, lambda: manager.state.schemas)
             pacing = Pacing(Pace(limits.seconds, limits.rates.limiting, available_now, self.options.duration))
             total = behind(manager.state.topics, targets) if targets is not None else None
-            with spark(config, root, self.drain, self.options.debug) as sc, progress_bar(total) as advance:
-                report = partial(self.report, advance)
+            with (
+                spark(config, root, self.drain, self.options.debug) as sc,
+                hive_told(config, sc, sink.filesystem, manager.state.seq) as hive,
+                progress_bar(total) as advance,
+            ):
+                report = partial(self.report, advance, hive)
                 runner = Runner(manager, planner, committer, stage, report, self.drain, pacing)
                 run_batches(sc, runner)
             self.progress.see_latest(planner.latest)
@@ -151,8 +158,10 @@ class Launch:
             raise runner.failure from runner.cause
         return runner.reason
 
-    def report(self, advance: Advance, batch: BatchReport) -> None:
+    def report(self, advance: Advance, hive: HiveRegistrar | None, batch: BatchReport) -> None:
         """Tells of a batch that is committed; never fails it."""
+        if hive is not None:
+            hive.committed(batch.manifest)
         self.progress.add(batch)
         log.info(batch.line())
         with suppress(OSError):  # the terminal went away: no reason to fail a batch that is committed

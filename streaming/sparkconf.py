@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
 from streaming.config import SECRET_KEY, JobConfig
+from streaming.hive_session import hive_settings
 from streaming.masters import DEFAULT_MASTER, misplaced, on_this_machine
 from streaming.taskstart import local_sockets
 from streaming.watch import under_spark_submit
@@ -32,6 +33,7 @@ def configured(config: JobConfig, debug: bool, sockets: Path) -> SparkConf:
     # 0.7 MB a batch, and its own default of 1000 would be most of a heap.
     conf.setIfMissing("spark.streaming.ui.retainedBatches", "100")
     conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
+    conf.setAll(list(hive_settings(config).items()))
     conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
     # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
     conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer

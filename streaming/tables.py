@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from offsets.structs import Manifest
+from streaming.sinks.names import table_of
 
 # Formats that Hive itself reads by a SerDe that every Hive has; csv and json need one that is not always there.
 STORED_AS: Mapping[str, str] = {"parquet": "PARQUET", "avro": "AVRO", "text": "TEXTFILE"}
@@ -50,10 +51,10 @@ def partitions_of(manifest: Manifest) -> list[Partition]:
 def partition_of(folder: str) -> Partition:
     """`folder` is encoded as it lies in the sink; values are decoded.  It ends with the last of its pairs."""
     parts = folder.split("/") if folder else []
-    at = [i for i, part in enumerate(parts) if "=" in part] or [len(parts)]
-    pairs = [parts[i].partition("=") for i in at if i < len(parts)]
+    last = max((i for i, part in enumerate(parts) if "=" in part), default=len(parts))
+    pairs = [part.partition("=") for part in parts if "=" in part]
     values = tuple((unquote(key).lower(), unquote(value)) for key, _, value in pairs)
-    return Partition("/".join(parts[: at[0]]), "/".join(parts[: at[-1] + 1]), values)
+    return Partition(table_of(folder), "/".join(parts[: last + 1]), values)
 
 
 def create_table(place: Place, partition: Partition, columns: Iterable[tuple[str, str]]) -> str:
@@ -88,3 +89,15 @@ def _quoted(name: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def hive_problems(fields: Mapping[str, Any]) -> list[str]:
+    """What of [hive] does not go together.  `fields` holds those settings that can each be read."""
+    if not fields.get("hive_integration"):
+        return []
+    problems = []
+    if (format_ := fields.get("sink_format")) is not None and format_ not in STORED_AS:
+        problems.append(f"hive.integration: Hive reads {', '.join(STORED_AS)} by itself, not {format_}")
+    if str(fields.get("sink_path", "")).startswith("webhdfs:") and not fields.get("hive_location"):
+        problems.append("hive.location: missing (sink.path as Hadoop names it, such as hdfs://namenode:8020/lake)")
+    return problems

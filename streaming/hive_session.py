@@ -1,0 +1,87 @@
+"""Spark's side of the Hive integration: its SQL with Hive support, and the columns of what the sink writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offsets.filesystems import Filesystem
+from offsets.structs import Manifest
+from streaming.config import JobConfig
+from streaming.formats import FORMATS
+from streaming.hive import HiveRegistrar, Marks
+from streaming.sink_format import given_schema
+from streaming.tables import STORED_AS, Place
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import SparkContext
+
+CLOSE_SECONDS = 20.0  # what a run waits at its end for a metastore; the next run does what is left
+
+
+def hive_settings(config: JobConfig) -> dict[str, str]:
+    """What Spark must be told before it starts."""
+    if not config.hive_integration:
+        return {}
+    uris = config.hive_metastore_uris
+    return {"spark.sql.catalogImplementation": "hive"} | ({"spark.hadoop.hive.metastore.uris": uris} if uris else {})
+
+
+def unregistered(config: JobConfig, filesystem: Filesystem, seq: int) -> bool:
+    """Whether Hive has yet to be told of a batch before `seq`."""
+    return config.hive_integration and Marks(filesystem).read() < seq
+
+
+@dataclass(frozen=True)
+class SparkCatalog:
+    """Connects to the metastore at its first statement."""
+
+    sc: SparkContext
+
+    def run(self, statement: str) -> None:
+        from pyspark.sql import SparkSession
+
+        SparkSession(self.sc).sql(statement)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table's files as the batch wrote them, in Hive's types."""
+
+    format: str
+    given: str | None  # sink.schema
+    function: bool
+
+    def __call__(self, table: str, manifest: Manifest) -> Iterable[tuple[str, str]]:
+        if not FORMATS[self.format].typed:
+            return [("value", "string")]
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        schema = from_arrow_schema(self._schema(table, manifest), prefer_timestamp_ntz=False)
+        return [(field.name, field.dataType.simpleString()) for field in schema.fields]
+
+    def _schema(self, table: str, manifest: Manifest) -> pa.Schema:
+        from streaming.formats.as_is import AS_IS_SCHEMA
+        from streaming.formats.schemas import from_json
+
+        return from_json(self.given or manifest.schemas[table]) if self.function else AS_IS_SCHEMA
+
+
+@contextmanager
+def hive_told(config: JobConfig, sc: SparkContext, filesystem: Filesystem, seq: int) -> Iterator[HiveRegistrar | None]:
+    """Inside the block Hive is told of the batches before `seq` and of those handed over; nothing without [hive]."""
+    if not config.hive_integration:
+        yield None
+        return
+    place = Place(
+        config.hive_database, config.hive_location or config.sink_path, config.name, STORED_AS[config.sink_format]
+    )
+    columns = Columns(config.sink_format, given_schema(config), config.function is not None)
+    registrar = HiveRegistrar(SparkCatalog(sc), place, columns, Marks(filesystem), seq)
+    try:
+        yield registrar
+    finally:
+        registrar.close(CLOSE_SECONDS)
