@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hdfs import Client, InsecureClient
 
+from demonstration.readers import rows_of
+
 Files = Iterable[tuple[str, bytes]]
+QUARANTINE = "_quarantine"  # bad records, published with their batch
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,27 @@ class Count:
 
 
 def local_files(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Every published file below `root`: whatever begins with `_` or `.` is not data."""
+    """Every published file below `root`: whatever begins with `_` or `.` is not data, but for the quarantine."""
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.is_file() and not any(part[0] in "_." for part in relative.parts):
+        if path.is_file() and not hidden(relative.parts):
             yield str(relative), path.read_bytes()
 
 
 def hdfs_files(client: Client, root: str) -> Iterator[tuple[str, bytes]]:
     """The same over WebHDFS."""
     for folder, folders, files in client.walk(root):
-        folders[:] = [f for f in folders if f[0] not in "_."]
         inside = [p for p in folder[len(root) :].split("/") if p]
-        for name in sorted(files) if not any(part[0] in "_." for part in inside) else ():
-            if name[0] not in "_.":
+        folders[:] = [f for f in folders if not hidden([*inside, f])]
+        for name in sorted(files):
+            if not hidden([*inside, name]):
                 with client.read(f"{folder}/{name}") as reader:
                     yield "/".join([*inside, name]), reader.read()
+
+
+def hidden(parts: Sequence[str]) -> bool:
+    """Whether a path below the sink's root is none that a reader looks at."""
+    return any(part[0] in "_." for part in (parts[1:] if parts[0] == QUARANTINE else parts))
 
 
 def published(sink_url: str) -> Files:
@@ -63,10 +71,15 @@ def published(sink_url: str) -> Files:
 
 
 def rows(files: Files) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(folder, row) of every line of every file."""
+    """(folder, row) of every file."""
     for name, content in files:
-        for line in content.splitlines():
-            yield name.split("/")[0], json.loads(line)
+        folder = name.split("/")[0]
+        for row in rows_of(name, content):
+            yield folder, _quarantined(row) if folder == QUARANTINE else row
+
+
+def _quarantined(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "id": f"{row['topic']}-{row['partition']}-{row['offset']}"}
 
 
 def acknowledged(log: Path) -> Iterator[tuple[str, bool]]:
@@ -77,14 +90,14 @@ def acknowledged(log: Path) -> Iterator[tuple[str, bool]]:
                 yield f"{entry['topic']}-{entry['partition']}-{entry['offset']}", entry["malformed"]
 
 
-def count(files: Files, log: Path, unparsable_folder: str = "unparsable") -> Count:
+def count(files: Files, log: Path, bad_folders: Sequence[str] = ("unparsable", QUARANTINE)) -> Count:
     """Compares, record by record, where each lies in Kafka."""
     produced = dict(acknowledged(log))
     seen: Counter[str] = Counter()
     bad: set[str] = set()
     for folder, row in rows(files):
         seen[row["id"]] += 1
-        if folder == unparsable_folder:
+        if folder in bad_folders:
             bad.add(row["id"])
     return Count(
         produced=len(produced),
