@@ -180,10 +180,15 @@ FAULTS = {
     ahead: ("register-ahead", "register", "batch 2"),
 }
 
+ON_HDFS = (gap, overlap, truncated, foreign, missing, doubled, left_over, damaged)  # a lake takes a second there
+
 
 def test_every_planted_fault_is_named(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
     """One after the other into lakes that are otherwise in order: exit 4, and a finding of its kind at its place."""
+    local = lake.filesystem.url.startswith("file:")
     for number, (plant, (kind, where, told)) in enumerate(FAULTS.items()):
+        if not (local or plant in ON_HDFS):
+            continue
         each = replanted(lake, number)
         plant(each)
         status, said = each.verify(capsys, "--checksums")
