@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -81,9 +81,14 @@ class World:
         while (planned := plan(manager.state.topics, SNAPSHOT, Limits(BATCH))).ranges:
             state = manager.state
             place = StagingPlace(state.generation, state.epoch, state.seq)
-            results = [stage(sink, place, range_) for range_ in planned.ranges]
+            results = self.stage(sink, place, planned.ranges, state)
             committer.commit(Batch(planned, place, 1), results, Stopwatch())
         return manager.state
+
+    def stage(
+        self, sink: StagedFileSink, place: StagingPlace, ranges: Sequence[OffsetRange], state: State
+    ) -> Sequence[TaskResult]:
+        return [stage(sink, place, range_) for range_ in ranges]
 
     def launch_until(self, hit: int) -> list[str]:
         """A launch that crashes at the `hit`-th failpoint (from 0; never if it is beyond).  The names passed."""

@@ -1,0 +1,128 @@
+"""The schemas of typed formats: found by a first pass over the first batch, pinned by its PREPARE, whatever crashes.
+
+Real tasks, stage, committer and stores; Spark and Kafka are stood in for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from confluent_kafka import Message
+
+from offsets.errors import BatchError
+from offsets.structs import OffsetRange, State
+from streaming import task
+from streaming.committer import TaskResult
+from streaming.records import Record
+from streaming.rows import Routed
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
+from streaming.stages import stage_with
+from streaming.transform import recipe
+from tests.unit.test_crash_points import IDS, World
+
+Change = dict[str, Any]
+
+
+class LocalRdd:
+    """Runs a task for each range, here."""
+
+    context = None
+
+    def __init__(
+        self, ranges: Sequence[OffsetRange], task: Callable[[Iterable[OffsetRange]], Any] | None = None
+    ) -> None:
+        self._ranges, self._task = ranges, task
+
+    def mapPartitions(self, task: Callable[[Iterable[OffsetRange]], Any]) -> LocalRdd:
+        return LocalRdd(self._ranges, task)
+
+    def collect(self) -> list[TaskResult]:
+        assert self._task
+        return [result for range_ in self._ranges for result in self._task([range_])]
+
+
+class TypedWorld(World):
+    """Lands Parquet in a table of the even records and one of the odd."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        super().__init__(folder)
+        self.config = replace(self.config, sink_format="parquet", function="jobs:row", **changes)
+
+    def stage(
+        self, sink: StagedFileSink, place: StagingPlace, ranges: Sequence[OffsetRange], state: State
+    ) -> Sequence[TaskResult]:
+        rdd: Any = LocalRdd(ranges)
+        return stage_with(self.config, sink, lambda: state.schemas)(rdd, place)
+
+    def visible(self) -> list[Path]:
+        return [f for f in self.lake.rglob("*.parquet") if not f.relative_to(self.lake).parts[0].startswith("_")]
+
+    def published(self) -> Counter[str]:
+        return Counter(id_ for f in self.visible() for id_ in pq.ParquetFile(f).read().column("id").to_pylist())
+
+
+def messages(client: Any, range_: OffsetRange, timeout: float) -> Iterator[list[Message]]:
+    """Two records a chunk."""
+    offsets = list(range(range_.from_offset, range_.until_offset))
+    for start in range(0, len(offsets), 2):
+        yield [Message(range_.topic, range_.partition, o, value=b"%d" % o) for o in offsets[start : start + 2]]
+
+
+def row(record: Record) -> Any:
+    """Whole numbers in partition 0, fractions in the other: only together do they give the schema."""
+    number = record.offset if record.partition == 0 else record.offset + 0.5
+    return Routed(
+        "odd" if record.offset % 2 else "even/dt=1", {"id": f"{record.partition}-{record.offset}", "n": number}
+    )
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "read_range", messages)
+    monkeypatch.setattr(recipe, "load", lambda option, name: row)
+
+
+def test_a_crash_before_the_schema_is_pinned_leaves_nothing_of_it(tmp_path: Path) -> None:
+    """At each kind of failpoint of the first batch: before PREPARE nothing is pinned, from it on for ever."""
+    worlds = (TypedWorld(tmp_path / str(n)) for n in itertools.count())
+    names = next(worlds).launch_until(10**6)
+    first_batch = names[: names.index("publish.before") + 1]
+    assert first_batch.count("task.return") == 2, "the first pass returned nothing that was staged"
+    for name, hit in {name: hit for hit, name in enumerate(first_batch)}.items():
+        world = next(worlds)
+        assert world.launch_until(hit) == names[: hit + 1]
+        state = world.launch()
+        assert world.published() == Counter(IDS), f"crash at {name}, hit {hit}"
+        assert set(state.schemas) == {"even", "odd"}
+        types = {pq.ParquetFile(file).schema_arrow.field("n").type for file in world.visible()}
+        assert types == {pa.float64()}
+
+
+def test_later_batches_keep_the_pinned_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of another shape is a bad record then, never another schema."""
+    world = TypedWorld(tmp_path / "w", bad_records="skip")
+    monkeypatch.setattr(
+        recipe, "load", lambda option, name: lambda r: {**row(r).row, **({"x": 1} if r.offset > 3 else {})}
+    )
+    state = world.launch()
+    assert list(state.schemas) == [""]
+    assert set(world.published()) == {id_ for id_ in IDS if int(id_.partition("-")[2]) <= 3}
+
+
+def test_a_function_that_never_writes_to_the_same_folder_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass would meet a table without a schema again."""
+    count = itertools.count()
+    monkeypatch.setattr(recipe, "load", lambda option, name: lambda r: Routed(f"f{next(count)}", {"id": "x"}))
+    with pytest.raises(BatchError, match="new folders each time"):
+        TypedWorld(tmp_path / "w").launch()
