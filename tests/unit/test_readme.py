@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from offsets import errors
+from streaming import settings_page
 from streaming.config import load
 from streaming.progress import RunProgress
 from streaming.records import Record
@@ -32,6 +33,13 @@ def test_the_job_file_is_valid_and_complete() -> None:
     assert job.sink_path.startswith("webhdfs://")
     sections = {setting.option.split(".")[0] for setting in SETTINGS} | {"kafka", "spark"}
     assert set(re.findall(r"^\[(\w+)\]", block("ini"), re.M)) == sections
+
+
+def test_the_page_of_settings_is_the_codes() -> None:
+    """streaming/SETTINGS.rst is what the table prints, every setting with its meaning."""
+    told = (ROOT / "streaming" / "SETTINGS.rst").read_text(encoding="utf-8")
+    assert told == settings_page.page(), "python -m streaming.settings_page > streaming/SETTINGS.rst"
+    assert all(setting.meaning in told for setting in SETTINGS)
 
 
 def test_the_function_runs_as_printed() -> None:
