@@ -8,7 +8,8 @@ examples:
   run_stream.py job.cfg --set "spark.spark.master=local[4]"       names in [spark] begin with spark. themselves
 
 exit status:
-  0 done   1 failed   2 configuration   3 data loss, or a replaced topic, or register and sink do not match
+  0 done, or the job is paused   1 failed   2 configuration
+  3 data loss, or a replaced topic, or register and sink do not match
   69 a server was unavailable past the deadline   75 another run holds the lock
   spark-submit itself ends at once on SIGTERM (143) and Ctrl-C (130); the next launch finishes the batch
 """

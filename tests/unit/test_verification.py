@@ -86,7 +86,8 @@ def test_a_file_that_is_named_twice_or_wrongly_is_found() -> None:
     first = manifest(0, [OffsetRange("t", 0, 0, 5)])
     second = replace(manifest(1, [OffsetRange("t", 0, 5, 9)]), files=first.files)
     assert {f.kind for f in folded([first, second]).findings} == {"named-twice"}
-    assert [f.kind for f in folded([replace(second, seq=0)]).findings] == ["misnamed"]
+    for wrong in (replace(second, seq=0), replace(first, epoch=9), replace(first, generation=9)):
+        assert [f.kind for f in folded([wrong]).findings] == ["misnamed"]
 
 
 @given(st.text(min_size=1, max_size=249), st.integers(0, 10**4), st.integers(0, 10**12), st.integers(1, 10**6))
