@@ -184,6 +184,28 @@ def test_every_setting_says_what_it_means() -> None:
     assert len({setting.option for setting in SETTINGS}) == len(SETTINGS)
 
 
+def test_layouts_and_functions_go_together() -> None:
+    """What a layout takes must be there to be taken; what has no effect is refused."""
+    sink = "path = file:///tmp/lake\n"
+    wrong = {
+        "path.format = {a}-{b}": "more than one {name}",
+        "path.format = c={c}": "have no field c; set job.function",
+        "timezone = Europe/Bonn": "no time zone",
+        "timestamp.extractor = RecordField": "sink.timestamp.field: missing",
+        "timestamp.field = at": "only for sink.timestamp.extractor",
+    }
+    for line, told in wrong.items():
+        assert told in "; ".join(problems(GOOD.replace(sink, f"{sink}{line}\n"))), line
+    chunks = ("job.function=a:b", "job.function.mode=chunk", "sink.path.format=dt=%Y")
+    assert "set sink.timestamp.extractor = RecordField" in problems(GOOD, *chunks)[0]
+    by_field = ("sink.timestamp.extractor=RecordField", "sink.timestamp.field=at")
+    assert load("job.cfg", GOOD, [*chunks, *by_field]).timestamp_field == "at"
+    assert len(problems(GOOD, "job.function.mode=chunk", "job.setup=a:b")) == 2
+    assert "there is no job.setup" in problems(GOOD, "job.setup.refresh.batches=3")[0]
+    for share in ("1.1", "-1", "x"):
+        assert "maxShare" in problems(GOOD, f"job.badRecords.maxShare={share}")[0]
+
+
 def test_printed_commands_survive_a_blank() -> None:
     """A job file in a folder with a blank is quoted as a shell wants it."""
     assert load("my jobs/a.cfg", GOOD).job == "'my jobs/a.cfg'"

@@ -41,6 +41,18 @@ def test_a_wrong_function_is_a_problem_of_the_configuration(tmp_path: Path) -> N
             check_function("job.function", wrong, tmp_path, 1)
 
 
+def test_what_cannot_be_called_is_told_before_anything_is_connected_to(tmp_path: Path) -> None:
+    """With quarantine every record of a topic would end there for it."""
+    (tmp_path / "shipping_two.py").write_text("def row(record, names): return record\ndef names(): return {}\n")
+    check_function("job.function", "shipping_two:row", tmp_path, 2)
+    check_function("job.setup", "shipping_two:names", tmp_path, 0)
+    with pytest.raises(ConfigError, match="missing a required argument: 'names'") as caught:
+        check_function("job.function", "shipping_two:row", tmp_path, 1)
+    assert "a record or a chunk" in caught.value.remedy
+    with pytest.raises(ConfigError, match=r"job\.setup = shipping_two:row"):
+        check_function("job.setup", "shipping_two:row", tmp_path, 0)
+
+
 def test_a_module_with_our_name_is_refused(tmp_path: Path) -> None:
     """It could never be imported: ours is there already."""
     (tmp_path / "offsets.py").write_text("def row(record): return record\n")
