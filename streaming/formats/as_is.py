@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -26,22 +26,30 @@ AS_IS_SCHEMA = pa.schema(
 
 
 def as_is_columns(chunk: Sequence[Message]) -> pa.RecordBatch:
-    """One row per message, of AS_IS_SCHEMA.  No object is made for a message: a call in C for each field of all."""
-    kind: Any = type(chunk[0]) if chunk else Message
+    """One row per message, all of one partition, of AS_IS_SCHEMA.
+
+    No object is made for a message: a call in C for each field of all.
+    """
+    if not chunk:
+        return pa.RecordBatch.from_pylist([], AS_IS_SCHEMA)
+    first, kind = chunk[0], cast(Any, type(chunk[0]))
     columns = [
-        pa.array(list(map(kind.topic, chunk)), pa.string()),
-        pa.array(list(map(kind.partition, chunk)), pa.int32()),
+        pa.repeat(pa.scalar(first.topic(), pa.string()), len(chunk)),
+        pa.repeat(pa.scalar(first.partition(), pa.int32()), len(chunk)),
         pa.array(list(map(kind.offset, chunk)), pa.int64()),
         pa.array([at if has else None for has, at in map(kind.timestamp, chunk)], MILLIS),
         pa.array(list(map(kind.key, chunk)), pa.binary()),
         pa.array(list(map(kind.value, chunk)), pa.binary()),
-        _headers([headers or () for headers in map(kind.headers, chunk)]),
+        _headers(list(map(kind.headers, chunk))),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=AS_IS_SCHEMA)
 
 
-def _headers(headers: list[Sequence[tuple[str, bytes | None]]]) -> pa.Array:
+def _headers(found: Sequence[Sequence[tuple[str, bytes | None]] | None]) -> pa.Array:
+    headers = [each or () for each in found] if any(found) else []  # most topics have none
     ends = pa.array(accumulate(map(len, headers), initial=0), pa.int32())
+    if not headers:
+        ends = pa.repeat(ends[0], len(found) + 1)
     pairs = list(chain.from_iterable(headers))
     values = [pa.array([k for k, _ in pairs], pa.string()), pa.array([v for _, v in pairs], pa.binary())]
     return pa.ListArray.from_arrays(ends, pa.StructArray.from_arrays(values, fields=list(HEADER)))
