@@ -48,7 +48,7 @@ class Filesystem(Protocol):
         """A new file, with its parents.  An existing one is never touched: FileExistsError here or at `close`."""
 
     def put(self, path: str, content: bytes) -> FileStatus:
-        """A whole new file at once, durable, with its parents.  FileExistsError: the name is taken.
+        """A whole new file at once, with its parents; durable once it was renamed.  FileExistsError: the name is taken.
 
         FileNotFoundError: somebody has deleted it meanwhile.
         """

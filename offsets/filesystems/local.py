@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from offsets.disk import make_folders, remedy, sync_folder
+from offsets.disk import make_folders, remedy, sync_folder, write_durably
 from offsets.errors import SinkError
 from offsets.filesystems.base import FileStatus, checked
 
@@ -66,10 +66,9 @@ class LocalFilesystem:
             return LocalWriter(self._at(path))
 
     def put(self, path: str, content: bytes) -> FileStatus:
-        writer = self.create(path)
-        writer.write(content)
-        writer.close()
+        self.mkdirs(checked(path).rpartition("/")[0])
         with _refusals(self._at(path)):
+            write_durably(self._at(path), content)
             _stamp(self._at(path))
             return _status_of(Path(self._at(path)))
 
