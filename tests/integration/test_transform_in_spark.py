@@ -17,6 +17,17 @@ from demonstration.launches import ROOT
 from tests.integration.jobs import Job, Topics
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
+# The same rows from chunks, with a table of each worker's own.
+LATE = """
+import json
+
+def names():
+    return {"de": "Germany", "at": "Austria"}
+
+def rows(chunk, names):
+    orders = [json.loads(value) for value in chunk.values]
+    return [{**order, "country": names[order["country"]]} for order in orders]
+"""
 COUNTRIES = "code,name\nde,Germany\nat,Österreich/Austria\n"
 LANDS = {"de": "Germany", "at": "%C3%96sterreich%2FAustria"}
 
@@ -46,7 +57,7 @@ def send(job: Job, topic: str, values: dict[int, list[bytes]]) -> None:
 def test_the_enrichment_of_the_readme(topics: Topics, job: Callable[..., Job]) -> None:
     """Each order once, in the folder of its country and day; each bad record once in the quarantine, over batches.
 
-    Too many bad ones fail the batch, and nothing of it is visible.
+    Then a chunk function: too many bad ones fail the batch, and nothing of it is visible.
     """
     topic = topics.create(2)
     settings = dict(re.findall(r"^([\w.]+) = (.*)$", example("with these settings::"), re.M))
@@ -84,10 +95,14 @@ def test_the_enrichment_of_the_readme(topics: Topics, job: Callable[..., Job]) -
     assert list(state.schemas) == [topic], "the table is what comes before the first ="
 
     before = a_job.everything()
-    send(a_job, topic, {1: [b"broken"] * 20})
+    (a_job.folder / "late.py").write_text(LATE)
+    a_job.write(
+        job__function="late:rows", job__function__mode="chunk", job__setup="late:names", job__setup__on="worker"
+    )
+    send(a_job, topic, {1: [json.dumps(order(400)).encode(), *[b"broken"] * 3]})
     failed = a_job.run()
     assert failed.status == 1
-    assert re.search(rf"20 of 20 records .*maxShare = 0.05; first: {topic}-1 offset 200: .*enrich\.py:\d+", failed.said)
+    assert re.search(rf"3 of 4 records .*maxShare = 0.05; first: {topic}-1 offset 201: .*late\.py:8", failed.said)
     after = {name: crc for name, crc in a_job.everything().items() if not name.startswith(("_staging", "_runs"))}
     assert after == {name: crc for name, crc in before.items() if not name.startswith(("_staging", "_runs"))}
     assert a_job.register().topics[topic].offsets == {0: 200, 1: 200}

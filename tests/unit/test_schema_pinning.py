@@ -18,9 +18,10 @@ import pytest
 from confluent_kafka import Message
 
 from offsets.errors import BatchError
-from offsets.structs import OffsetRange, State
+from offsets.planning import Plan
+from offsets.structs import OffsetRange, State, TopicState
 from streaming import task
-from streaming.committer import TaskResult
+from streaming.committer import Batch, TaskResult, manifest_of
 from streaming.records import Record
 from streaming.rows import Routed
 from streaming.sinks.file import StagedFileSink
@@ -126,3 +127,13 @@ def test_a_function_that_never_writes_to_the_same_folder_is_stopped(
     monkeypatch.setattr(recipe, "load", lambda option, name: lambda r: Routed(f"f{next(count)}", {"id": "x"}))
     with pytest.raises(BatchError, match="new folders each time"):
         TypedWorld(tmp_path / "w").launch()
+
+
+def test_a_manifest_carries_every_schema_and_nothing_unstaged() -> None:
+    """A batch log entry alone can rebuild a register; a task that only found a schema has staged nothing."""
+    range_ = OffsetRange("t", 0, 0, 3)
+    batch = Batch(Plan((range_,), {"t": TopicState("id", {0: 0})}), StagingPlace(0, 1, 0), 1)
+    staged = TaskResult(range_, (), 3, 0, 0, schemas={"new": "N"})
+    assert manifest_of("a", batch, (staged,), {"old": "O"}).schemas == {"old": "O", "new": "N"}
+    with pytest.raises(ValueError, match="for planned ranges"):
+        manifest_of("a", batch, (replace(staged, inferred={"new": "N"}),), {})
