@@ -114,7 +114,7 @@ class Assign:
         for topic, partition in sorted(self.named):
             if topic not in snapshot and topic not in known:
                 yield f"topic {topic}", topic
-            elif not (_has(snapshot, topic, partition) or topic in known and partition in known[topic].offsets):
+            elif not (_has(snapshot, topic, partition) or (topic in known and partition in known[topic].offsets)):
                 yield f"partition {topic}-{partition}", ""
 
     def __str__(self) -> str:
