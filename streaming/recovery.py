@@ -13,9 +13,9 @@ from offsets.planning import TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
 from offsets.structs import TopicState
 from streaming.config import JobConfig
+from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
-from streaming.sinks.notes import LoggedBatch
 from streaming.subscription import Snapshot, merged
 
 Topics = Mapping[str, TopicState]

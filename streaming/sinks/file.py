@@ -1,6 +1,6 @@
 """The staged file sink: exactly once on a local disk or HDFS.  Executors stage; the driver alone publishes.
 
-The parts: names (pure), staging (executor), notes (manifest, log, marker), publish (rules P and M), garbage (rule G).
+The parts: names (pure), staging (executor), notes (manifest, marker), batch_log, publish (rules P and M), garbage (G).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from offsets.errors import UnavailableError
 from offsets.filesystems import Filesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State
-from streaming.sinks import garbage, notes, staging
+from streaming.sinks import batch_log, garbage, notes, staging
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.parallel import within
 from streaming.sinks.publish import Publication
@@ -74,7 +74,7 @@ class StagedFileSink:
 
     def refuse_logged(self, generation: int, seq: int) -> None:
         """Driver, before it plans: RegisterError if this batch, which is the next one, was published already."""
-        notes.refuse_logged(self.filesystem, generation, seq)
+        batch_log.refuse_logged(self.filesystem, generation, seq)
 
     def collect_garbage(self, older_than: tuple[int, int]) -> None:
         """Driver, rule G: staging of batches before (epoch, seq).  What cannot be deleted now is logged and left."""
@@ -88,16 +88,16 @@ class StagedFileSink:
         """Idempotent.  RegisterError if the root belongs to another application."""
         notes.write_marker(self.filesystem, app)
 
-    def newest_batch(self) -> notes.LoggedBatch | None:
+    def newest_batch(self) -> batch_log.LoggedBatch | None:
         """The newest entry of the batch log, to rebuild a lost register from; None if there is none.
 
         StateDamagedError if it is damaged.
         """
-        return notes.newest_batch(self.filesystem)
+        return batch_log.newest_batch(self.filesystem)
 
     def log_reset(self, state: State) -> None:
         """Driver, after a reset: lets `newest_batch` tell where the new generation begins.  May be left out."""
-        notes.log_reset(self.filesystem, state)
+        batch_log.log_reset(self.filesystem, state)
 
     def check_writable(self, seconds: float = PROBE_SECONDS) -> None:
         """Before a run: writes and deletes a probe.  SinkError, or UnavailableError after `seconds` at the latest."""

@@ -13,7 +13,8 @@ from offsets.failpoints import reach
 from offsets.filesystems import Filesystem
 from offsets.filesystems.base import parent
 from offsets.structs import Manifest, ManifestRef, StagedFile
-from streaming.sinks.notes import RESTORE, log_batch, lost
+from streaming.sinks.batch_log import log_batch
+from streaming.sinks.notes import RESTORE, lost
 from streaming.sinks.parallel import in_parallel, patience
 
 

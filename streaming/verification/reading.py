@@ -12,8 +12,9 @@ from offsets.errors import StateDamagedError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.base import FileStatus
 from offsets.structs import Manifest
+from streaming.sinks.batch_log import logged_numbers
 from streaming.sinks.names import BATCHES, QUARANTINE, RESET, STAGING, batch_entry, joined, reset_entry
-from streaming.sinks.notes import logged_numbers, numbered
+from streaming.sinks.notes import numbered
 from streaming.sinks.parallel import in_parallel
 
 CHUNK = 500  # requests whose answers are held at a time

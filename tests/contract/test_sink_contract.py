@@ -327,11 +327,11 @@ def test_a_second_attempt_shares_no_name_with_the_first(
 def test_only_what_is_older_is_collected(sink: StagedFileSink) -> None:
     """Batches before (epoch, seq); the batch itself, later ones and what is no batch stay."""
     batches = {(e, s): prepared(sink, ["a"], seq=s, epoch=e) for e in (1, 2, 10) for s in (8, 9, 10)}
-    put(sink.filesystem, "_staging/probe-x", b"")
+    put(sink.filesystem, "_staging/theirs", b"")
     sink.collect_garbage((2, 9))
     kept = {key for key, batch in batches.items() if sink.filesystem.status(batch.ref.path)}
     assert kept == {(2, 9), (2, 10), (10, 8), (10, 9), (10, 10)}
-    assert [s.name for s in sink.filesystem.list("_staging")] == ["10", "2", "probe-x"]
+    assert [s.name for s in sink.filesystem.list("_staging")] == ["10", "2", "theirs"]
 
 
 def test_a_killed_collector_never_leaves_a_manifest_without_its_files(

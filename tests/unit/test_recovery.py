@@ -16,7 +16,7 @@ from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
 from streaming.config import load
 from streaming.recovery import mend, reset_topics
-from streaming.sinks.notes import LoggedBatch
+from streaming.sinks.batch_log import LoggedBatch
 
 JOB = """
 [job]

@@ -1,0 +1,111 @@
+"""The batch log: one entry a batch, its manifest's own bytes; a lost register is rebuilt from the newest.  Driver only.
+
+Entries are written once and never changed; `streaming.sinks.retention` deletes the oldest.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+from offsets import codec
+from offsets.errors import DestinationExistsError, RegisterError, StreamError
+from offsets.filesystems import Filesystem
+from offsets.filesystems.base import parent
+from offsets.structs import Manifest, ManifestRef, State
+from streaming.sinks.names import BATCHES, MARKER_TEMP, RESET, STAGING, batch_entry, reset_entry
+from streaming.sinks.notes import manifest_bytes, manifest_path, write_once
+
+LOG = logging.getLogger(__name__)
+REWOUND = "the register is older than what is published (put back from a copy?), or two registers serve this sink"
+REBUILD = (
+    "do not touch that file: what it names is published. If another job writes here, give each its own sink.path; else "
+    "stop every run of this job, move its register away, and launch with --recover register: it goes on behind the "
+    "newest batch"
+)
+
+
+def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, changed: Callable[[], bool]) -> None:
+    """The batch log entry: the manifest's own bytes.  Fine if it is there; DestinationExistsError for other bytes."""
+    data = codec.encode_manifest(manifest)
+    if codec.digest(data) != ref.sha256:  # written by an older version of this program
+        data = manifest_bytes(filesystem, ref, changed)
+    temporary = f"{parent(ref.path)}/{uuid.uuid4().hex}"
+    path = batch_entry(manifest.generation, manifest.seq)
+    try:
+        write_once(filesystem, path, data, temporary)
+    except DestinationExistsError as e:
+        raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
+
+
+def refuse_logged(filesystem: Filesystem, generation: int, seq: int) -> None:
+    """Before anything is planned: RegisterError if the batch that comes next was published already.
+
+    A register that was put back from a copy, or one of two that write here, would publish its records again.
+    """
+    path = batch_entry(generation, seq)
+    if filesystem.status(path) is not None:
+        raise RegisterError(
+            f"{filesystem.url}/{path} is there although the register has yet to write it: {REWOUND}", REBUILD
+        )
+
+
+class LoggedBatch(NamedTuple):
+    """An entry of the batch log.  `staged` refers to its manifest in staging, None once that was collected."""
+
+    path: str
+    manifest: Manifest
+    staged: ManifestRef | None
+
+
+def newest_batch(filesystem: Filesystem) -> LoggedBatch | None:
+    """The newest entry of the batch log; None if there is none.  StateDamagedError if it is damaged."""
+    found = {entry.name for entry in filesystem.list(BATCHES)}
+    generations = {int(name.removesuffix(RESET)) for name in found if name.removesuffix(RESET).isdecimal()}
+    for generation in sorted(generations, reverse=True):
+        if numbers := logged_numbers(filesystem, generation):
+            return _logged(filesystem, batch_entry(generation, numbers[-1]))
+        if (reset := reset_entry(generation)).rpartition("/")[2] in found:
+            return _logged(filesystem, reset)
+    return None
+
+
+def logged_numbers(filesystem: Filesystem, generation: int) -> list[int]:
+    """Of the batches of this generation that are in the log, ascending."""
+    names = (entry.name for entry in filesystem.list(f"{BATCHES}/{generation}"))
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
+
+
+def log_reset(filesystem: Filesystem, state: State) -> None:
+    """Where a generation begins, for a rebuild before its first batch is logged.  Nothing before any batch at all.
+
+    The reset stands, so what servers refuse is logged and left.
+    """
+    if not state.seq:
+        return
+    begun = Manifest(
+        app=state.app,
+        generation=state.generation,
+        epoch=state.epoch,
+        seq=state.seq - 1,
+        ranges=(),
+        topics=state.topics,
+        files=(),
+        records=0,
+        time_ms=state.time_ms,
+        schemas=state.schemas,
+    )
+    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
+    try:
+        write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+    except (StreamError, OSError) as e:
+        LOG.warning("until the next batch, --recover register would go back before this reset: %s", e)
+
+
+def _logged(filesystem: Filesystem, path: str) -> LoggedBatch:
+    data = filesystem.read(path)
+    manifest = codec.decode_manifest(data, f"{filesystem.url}/{path}")
+    staged = ManifestRef(manifest_path(manifest), codec.digest(data), len(manifest.files))
+    return LoggedBatch(path, manifest, staged if manifest.ranges and filesystem.status(staged.path) else None)
