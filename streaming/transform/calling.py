@@ -31,11 +31,18 @@ class Calls(Protocol):
         """How a row that cannot be written is told."""
 
 
-class RecordCalls:
-    """`function` of each record, once.  `name`: how the job calls it."""
+class _Function:
+    """`name`: how the job calls it."""
 
-    def __init__(self, function: Callable[[Record], Any], name: str) -> None:
+    def __init__(self, function: Callable[[Any], Any], name: str) -> None:
         self._function, self._name = function, name
+
+    def unfit(self, error: BaseException) -> str:
+        return f"{self._name} returned what cannot be written: {error}"
+
+
+class RecordCalls(_Function):
+    """The function of each record, once."""
 
     def results(self, chunk: Sequence[Message], reject: Reject) -> Results:
         function = self._function
@@ -56,15 +63,9 @@ class RecordCalls:
     def alone(self, chunk: Sequence[Message], results: Results, reject: Reject) -> Results:
         return results
 
-    def unfit(self, error: BaseException) -> str:
-        return f"{self._name} returned what cannot be written: {error}"
 
-
-class ChunkCalls:
-    """`function` of whole chunks; if that fails, once more of each record alone."""
-
-    def __init__(self, function: Callable[[Chunk], Any], name: str) -> None:
-        self._function, self._name = function, name
+class ChunkCalls(_Function):
+    """The function of whole chunks; if that fails, once more of each record alone."""
 
     def results(self, chunk: Sequence[Message], reject: Reject) -> Results:
         try:
@@ -90,9 +91,6 @@ class ChunkCalls:
     def _call(self, messages: Sequence[Message]) -> Any:
         result = self._function(Chunk(messages))
         return list(result) if isinstance(result, (list, Iterator)) else result
-
-    def unfit(self, error: BaseException) -> str:
-        return f"{self._name} returned what cannot be written: {error}"
 
 
 class NoCalls:

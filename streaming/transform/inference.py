@@ -5,45 +5,61 @@ Nothing is pinned by it: the batch that is then staged with these schemas pins t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any
 
 from offsets.errors import BatchError
-from streaming.formats import Format
+from streaming.formats import Format, UnfitError
 from streaming.sinks.names import table_of
 from streaming.transform.sorting import Group
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
+UNFIT = (UnfitError, TypeError)
 REMEDY = "set sink.schema, which says what each field is, or make job.function return it in one type; then launch again"
 
 
 class Sketch:
-    """Takes the place of blocks: only remembers what schema a task's rows would fit, table by table.
+    """Takes the place of blocks: only counts which schemas a task's rows would fit, table by table.
 
-    A row that does not go together with those before it is unfit, as it will be once the schema is pinned.
+    What most rows are decides, and not who comes first: a schema is pinned for ever.  A row that does not go together
+    with these is unfit once the schema is pinned.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known = frozenset(known)
-        self._found: dict[str, pa.Schema | None] = {}
+        self._seen: dict[str, Counter[str]] = {}
 
     def __call__(self, directory: str, group: Group) -> None:
-        from streaming.formats.schemas import infer, unify
-
         table = table_of(directory)
         if table not in self._known:
-            before = self._found.setdefault(table, None)
-            schema = infer(group.rows)
-            self._found[table] = schema if before is None else unify([before, schema])
+            self._count(self._seen.setdefault(table, Counter()), group.rows)
+
+    def _count(self, seen: Counter[str], rows: Any) -> None:
+        from streaming.formats.schemas import infer, to_json
+
+        try:
+            seen[to_json(infer(rows))] += len(rows)
+        except UNFIT:
+            if type(rows) is list and len(rows) > 1:
+                for row in rows:
+                    self._count(seen, [row])
 
     def found(self) -> dict[str, str]:
         """By table, in text; empty for a table of which no row has shown any."""
-        from streaming.formats.schemas import to_json
+        return {table: _of_most(seen) for table, seen in self._seen.items()}
 
-        return {table: "" if schema is None else to_json(schema) for table, schema in self._found.items()}
+
+def _of_most(seen: Counter[str]) -> str:
+    from streaming.formats.schemas import from_json, to_json, unify
+
+    schema = None
+    for text, _ in seen.most_common():
+        try:
+            schema = unify([*([] if schema is None else [schema]), from_json(text)])
+        except UnfitError:  # fewer rows are like this
+            continue
+    return "" if schema is None else to_json(schema)
 
 
 def settled_schemas(format_: Format, found: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -335,6 +335,16 @@ def test_a_table_without_a_schema_stops_the_task_and_is_inferred(use: Any, monke
     assert (pipeline.rejected.count, pipeline.rejected.first.split(":")[0]) == (2, "t-1 offset 11")
 
 
+def test_the_first_record_alone_decides_no_schema(monkeypatch: Any) -> None:
+    """A schema is for ever: what most rows are is taken, and the odd ones, wherever they stand, are bad records."""
+    values = [b'{"a":"odd"}', b'{"a":1}', b'{"a":2}', b'{"b":true}']
+    (schema,) = settled_schemas(PARQUET, [inferred(number, *values, monkeypatch=monkeypatch)]).values()
+    assert [(f["name"], f["type"]) for f in json.loads(schema)["fields"]] == [
+        ("a", ["null", "long"]),
+        ("b", ["null", "boolean"]),
+    ]
+
+
 def test_what_is_known_is_not_inferred_again(monkeypatch: Any) -> None:
     """A schema is pinned for ever."""
     assert set(inferred(number, b'{"a":1}', b'{"to":"m","a":1}', known={"n": "x"}, monkeypatch=monkeypatch)) == {"m"}
