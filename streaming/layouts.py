@@ -6,15 +6,14 @@ one `{name}`: with two, values could share a folder ("1-2" and "3", "1" and "2-3
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from streaming.event_times import Minute, known_time, local_time, minute_of
 from streaming.formats.base import UnfitError
 from streaming.sinks.names import MAX_COMPONENT, MAX_FOLDER, encoded_value
 
@@ -30,17 +29,12 @@ DIRECTIVES: Mapping[str, Callable[[datetime], str]] = {
     "V": lambda t: f"{t.isocalendar()[1]:02}",
     "u": lambda t: f"{t.isocalendar()[2]}",
 }
-EXTRACTORS = RECORD, RECORD_FIELD = ("Record", "RecordField")  # Kafka Connect's names: where event times come from
 OF_THE_RECORD = ("topic", "partition")
 MAX_LITERAL = 100  # bytes of a component, which leaves as many for its value
 REMEMBERED = 4096  # folders of a task
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-MINUTE = timedelta(minutes=1)
 _PART = re.compile(r"\{(\w+)\}|%(.)|([A-Za-z0-9.~_=-]+)|(.)", re.ASCII | re.DOTALL)
 
 Value = str | bytes | None
-Minute = tuple[int, bool]
-"""Minutes since the epoch, and whether they are a wall clock's, which no zone moves."""
 
 
 class Part(NamedTuple):
@@ -128,14 +122,6 @@ def template_problems(template: str) -> list[str]:
     return []
 
 
-def zone_problems(zone: str) -> list[str]:
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        return ["is no time zone that this machine knows; they look like Europe/Berlin"]
-    return []
-
-
 def _component(text: str) -> tuple[Part, ...]:
     parts = [_part(match) for match in _PART.finditer(text)]
     if not parts:
@@ -169,7 +155,7 @@ def _rendered(parts: tuple[Part, ...], known: Mapping[str, Value], local: dateti
     return path
 
 
-# ---- from values to text and time
+# ---- from values to text
 
 
 def field_of(row: Any, name: str) -> Any:
@@ -197,42 +183,3 @@ def text_of(value: Any) -> Value:
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def known_time(timestamp: int) -> int:
-    """Kafka's timestamp.  Raises UnfitError for -1, a record that has none."""
-    if timestamp < 0:
-        raise UnfitError("the record has no timestamp")
-    return timestamp
-
-
-def minute_of(value: Any) -> Minute:
-    """The minute of an event time: int in ms, float in s, datetime, date, or text in ISO 8601.
-
-    Without an offset it is what a clock in the sink's zone showed.  Raises UnfitError.
-    """
-    try:
-        if type(value) is int:
-            return value // 60_000, False
-        if type(value) is float:
-            return math.floor(value / 60), False
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value[:-1] + "+00:00" if value.endswith("Z") else value)
-        if isinstance(value, datetime):
-            wall = value.tzinfo is None
-            return ((value.replace(tzinfo=timezone.utc) if wall else value) - EPOCH) // MINUTE, wall
-        if isinstance(value, date):
-            return (value - EPOCH.date()) // MINUTE, True
-    except (ValueError, OverflowError) as e:
-        raise UnfitError(f"its event time {value!r:.40} is none: {e}") from None
-    raise UnfitError(f"its event time is {value!r:.40}, not ms (int), s (float), a datetime or text in ISO 8601")
-
-
-def local_time(minute: Minute, zone: str) -> datetime:
-    """What the zone's clock shows in that minute.  Raises UnfitError outside of the years 1 to 9999."""
-    minutes, wall = minute
-    try:
-        moment = EPOCH + timedelta(minutes=minutes)
-        return moment if wall else moment.astimezone(ZoneInfo(zone))
-    except OverflowError:
-        raise UnfitError("its event time is outside of the years 1 to 9999") from None

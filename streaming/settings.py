@@ -13,9 +13,10 @@ from offsets.filesystems import check_url
 from offsets.rate import Rates
 from offsets.stores import check_store_url
 from streaming import setting_values as values
+from streaming.event_times import EXTRACTORS, zone_problems
 from streaming.fetching.source import CLIENTS, LIBRDKAFKA
 from streaming.formats import CODECS, FORMATS
-from streaming.layouts import EXTRACTORS, template_problems, zone_problems
+from streaming.layouts import template_problems
 from streaming.transform.bad_records import FAIL, POLICIES
 from streaming.transform.enrichment import PLACES, WORKER
 from streaming.transform.recipe import MODES, RECORD

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from streaming.layouts import RECORD_FIELD, Layout
+from streaming.event_times import RECORD_FIELD
+from streaming.layouts import Layout
 from streaming.sink_format import configured_format, given_schema
 from streaming.transform.enrichment import Setup
 from streaming.transform.recipe import CHUNK, Recipe
