@@ -12,7 +12,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
 
 from producers import kafka_python_delivery
-from producers.delivery import DeliveryLog, Item, Pace, produce
+from producers.delivery import LOOK_EVERY, DeliveryLog, Item, Pace, produce
 from producers.kafka_python_delivery import KafkaPythonDelivery
 from producers.transactions import ACCOUNTS, AMOUNTS, DAYS, DESCRIPTIONS, Line, fixed_lines, random_lines
 from producers.transactions_command import Items, chosen_lines, parser
@@ -182,3 +182,11 @@ def test_pace() -> None:
 def test_pace_ends_when_stopped() -> None:
     """Ctrl-C does not wait for the next item's turn."""
     assert len(list(Pace(0.001, lambda: True)([Item(b"a"), Item(b"b")]))) == 1
+
+
+def test_stops_at_a_refusal() -> None:
+    """Nothing more is sent once a record is known to be refused."""
+    refused = MessageSizeTooLargeError()
+    delivery = KafkaPythonDelivery(FakeProducer(*[refused] * 2000), DeliveryLog("t"), 30.0)  # type: ignore[arg-type]
+    counts = produce(delivery, [Item(b"a")] * 2000)
+    assert (counts.failed, counts.error) == (LOOK_EVERY, "MessageSizeTooLargeError")
