@@ -63,14 +63,14 @@ class Marks:
         begin = self.read()
         for generation in numbered(self._filesystem, BATCHES) if begin < until else ():
             folder = f"{BATCHES}/{generation}"
-            for status in self._filesystem.list(folder):
+            for status in self._filesystem.list(folder, after=f"{begin:010d}"):
                 if begin <= _seq(status.name) < until:
                     path = f"{folder}/{status.name}"
                     yield codec.decode_manifest(self._filesystem.read(path), path)
 
 
 class HiveRegistrar:
-    """`committed` hands a batch over and returns at once.  `close` gives what is left `seconds` to get done."""
+    """`committed` hands a batch over and returns at once.  `close` gives what is left some time."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class HiveRegistrar:
         self._known: set[Partition] = set()
         self._tables: set[str] = set()
         self._done, self._marked_at = 0, clock()
+        self._refused = False  # the last thing that was tried
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hive", daemon=True)
         self._thread.start()
@@ -95,12 +96,16 @@ class HiveRegistrar:
         self._queue.put(manifest)
 
     def close(self, seconds: float) -> None:
-        """Never raises.  What is not registered by then is left to the next run, and the log says so."""
+        """Never raises.  Waits so long while the metastore answers, and a sixth of it while it does not.
+
+        What is not registered by then is left to the next run, and the log says so.
+        """
+        began = self._clock()
         self._queue.put(None)
-        self._thread.join(seconds / 2)
+        while self._thread.is_alive() and self._clock() - began < (seconds / 6 if self._refused else seconds):
+            self._thread.join(0.05)
         self._closing.set()
-        self._thread.join(seconds / 2)
-        if self._thread.is_alive() or not self._queue.empty():
+        if self._thread.is_alive():
             log.warning("Hive: not all partitions are registered; the next run goes on with them")
 
     def _work(self) -> None:
@@ -141,13 +146,15 @@ class HiveRegistrar:
         pause = FIRST_PAUSE
         while not self._closing.is_set():
             try:
-                return action()
+                action()
+                self._refused = False
+                return
             except Exception as e:
+                self._refused = True
                 told = str(e).strip().splitlines() or [repr(e)]
                 log.warning("Hive: not registered yet, trying again in %g s: %s", pause, told[0][:300])
             self._closing.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        return None
 
 
 def _seq(name: str) -> int:

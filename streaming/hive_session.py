@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark import SparkContext
 
-CLOSE_SECONDS = 20.0  # what a run waits at its end for a metastore; the next run does what is left
+CLOSE_SECONDS = 60.0  # what a run waits at its end for a metastore that answers; the next run does what is left
 
 
 def hive_settings(config: JobConfig) -> dict[str, str]:

@@ -47,6 +47,7 @@ def metastore(sandbox: Sandbox, java_home: Path) -> Iterator[HiveMetastore]:
     server.down(graceful=False)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(400)
 def test_a_metastore_that_was_away(
     topics: Topics, job: Callable[..., Job], hdfs: Hdfs, metastore: HiveMetastore, tmp_path: Path
@@ -83,9 +84,10 @@ def test_a_metastore_that_was_away(
     assert len(parts) >= 2
 
 
-@pytest.mark.full
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("format_", ["parquet", "avro", "text"])
+@pytest.mark.parametrize(
+    "format_", ["parquet", pytest.param("avro", marks=pytest.mark.full), pytest.param("text", marks=pytest.mark.full)]
+)
 def test_an_embedded_metastore(topics: Topics, job: Callable[..., Job], tmp_path: Path, format_: str) -> None:
     """Spark's own Derby metastore, set up by [spark]; odd characters in a partition's value are the value."""
     topic = topics.create(partitions=1)
