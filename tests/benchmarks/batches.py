@@ -40,8 +40,8 @@ def batches_in(log: str) -> list[Batch]:
 
 
 def rate(batches: Sequence[Batch]) -> float:
-    """Records per second from the plan of the first batch to the commit of the last, gaps included."""
-    return sum(b.records for b in batches) / (batches[-1].ended - batches[0].ended + batches[0].seconds)
+    """Records per second from the commit of the first batch, in which workers start, to that of the last."""
+    return sum(b.records for b in batches[1:]) / (batches[-1].ended - batches[0].ended)
 
 
 def where_time_goes(batches: Sequence[Batch]) -> dict[str, int]:

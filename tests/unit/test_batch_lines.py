@@ -21,5 +21,5 @@ def test_lines_of_batches() -> None:
     log += line("10:00:03,500", 2, 400_000, 1.0, plan=10, stage=900) + line("10:00:05,000", 3, 200_000, 1.0, stage=900)
     found = batches_in(log)
     assert [b.records for b in found] == [400_000, 400_000, 200_000]
-    assert rate(found) == pytest.approx(1_000_000 / 4.0)
+    assert rate(found) == pytest.approx(600_000 / 3.0)
     assert where_time_goes(found) == {"plan": 10, "stage": 900, "tasks.fetch": 0, "start": 90, "gap": 500}
