@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import verify_output
 from demonstration.counter import count, published
 from demonstration.job import write_job
 from demonstration.launches import Launch, end_all, kill, register
@@ -25,6 +24,7 @@ from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka
 from servers.zookeeper_server import ZooKeeper
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.verification.command import main as verify
 
 from .reader import Lake, Reader
 
@@ -218,7 +218,7 @@ def test_five_kills_in_every_pair(hunt: MakeHunt, sink_url: str, format_: str, l
     """Whatever store, sink, format and layout: exact to the record, bad ones in quarantine, and verify agrees."""
     prey, log = hunt(60_000, 6_000, settings(format_, layout))
     hunt_down(prey, log, sink_url, 5)
-    assert verify_output.main([str(prey.job), *prey.options]) == 0
+    assert verify("", [str(prey.job), *prey.options]) == 0
 
 
 def hunt_down(prey: Hunt, log: Path, sink_url: str, kills: int) -> None:
