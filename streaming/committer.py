@@ -35,7 +35,7 @@ class TaskResult:
     skipped: int = 0
     first_bad: str = ""  # of those two: where it lies and what is wrong with it
     schemas: Mapping[str, str] = field(default_factory=dict)  # under which tables were written; text, by table
-    inferred: Mapping[str, str] = field(default_factory=dict)  # of tables not known yet: then nothing was staged
+    inferred: Mapping[str, str] | None = None  # of tables not known yet, perhaps none: then nothing was staged
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...], pinned:
     `pinned`: the register's schemas, to which the batch adds those of the tables that it is the first to write.
     """
     planned = sorted(batch.plan.ranges)
-    if sorted(r.range for r in results if not r.inferred) != planned:
+    if sorted(r.range for r in results if r.inferred is None) != planned:
         raise ValueError(f"results of {sorted(r.range for r in results)} for planned ranges {planned}")
     ordered = sorted(results, key=lambda r: r.range)
     return Manifest(

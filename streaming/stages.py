@@ -44,11 +44,12 @@ def stage_with(config: JobConfig, sink: StagedFileSink, pinned: Callable[[], Map
         for _ in range(ROUNDS):
             task = StageTask(client, sink, place, recipe, schemas, shipped)
             results = rdd.mapPartitions(Sealed(task)).collect()
-            found = settled_schemas(recipe.format, [r.inferred for r in results])
-            if not found:
+            inferred = [r.inferred for r in results if r.inferred is not None]
+            if not inferred:
                 check_share(results, config.max_bad_share)
                 return results
-            schemas |= found
+            # Of none, if the function did not write to that folder again: what it staged then is asked for once more.
+            schemas |= (found := settled_schemas(recipe.format, inferred))
         raise BatchError(
             f"the function wrote to new folders each time it was called on the same records: {', '.join(found)}",
             "let it choose folders by the record alone, or set sink.schema",

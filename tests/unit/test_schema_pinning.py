@@ -129,6 +129,20 @@ def test_a_function_that_never_writes_to_the_same_folder_is_stopped(
         TypedWorld(tmp_path / "w").launch()
 
 
+def test_a_function_that_does_not_repeat_itself_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that only the first call gave: the pass that finds no schema again is no batch without rows."""
+    calls: Counter[int] = Counter()
+
+    def sampling(record: Record) -> Any:
+        calls[record.offset] += 1
+        return row(record) if record.offset % 2 == 0 or calls[record.offset] == 1 else None
+
+    monkeypatch.setattr(recipe, "load", lambda option, name: sampling)
+    world = TypedWorld(tmp_path / "w")
+    world.launch()
+    assert {id_ for id_ in IDS if int(id_.partition("-")[2]) % 2 == 0} <= set(world.published())
+
+
 def test_a_manifest_carries_every_schema_and_nothing_unstaged() -> None:
     """A batch log entry alone can rebuild a register; a task that only found a schema has staged nothing."""
     range_ = OffsetRange("t", 0, 0, 3)
