@@ -75,14 +75,15 @@ class ClientSource:
         self._consumer.seek(self._place, offset)
 
     def look(self, wanted: int, seconds: float) -> Look:
+        records: Sequence[Any] = ()
+        position = None
         try:
             records = self._consumer.poll(min(POLL_MS, round(seconds * 1000)), wanted).get(self._place, ())
             position = self._consumer.position(self._place, 0)
         except OffsetOutOfRangeError:
             return Look((), (), -1, halted=True)
-        except RetriableError as e:
+        except RetriableError as e:  # perhaps after the poll: its records would not come again
             self.trouble = str(e)
-            return Look((), (), -1)
         except TopicAuthorizationFailedError as e:
             raise Forbidden(str(e)) from e
         except KafkaError as e:

@@ -27,6 +27,7 @@ QUARANTINE = "_quarantine"
 MAX_COMPONENT = 200  # bytes; file systems take 255, and tools append to names
 MAX_TOPIC = 100
 MAX_FOLDER = 2000  # bytes; Linux takes paths of 4096, HDFS of 8000
+MAX_DEPTH = 100  # components; HDFS takes 1000, and making folders recurses
 # What no percent-encoding contains: it says that a component was empty, or was cut and replaced by its hash.
 MARK = "%-"
 NULL = "__HIVE_DEFAULT_PARTITION__"  # Hive's and Spark's own word for a null in a path
@@ -61,6 +62,8 @@ def encoded_folder(folder: str) -> str:
     path = "/".join(map(encoded_component, folder.split("/"))) if folder else ""
     if len(path) > MAX_FOLDER:
         raise ValueError(f"the folder {folder[:60]!r}... is longer than {MAX_FOLDER} bytes")
+    if path.count("/") >= MAX_DEPTH:
+        raise ValueError(f"the folder {folder[:60]!r}... is more than {MAX_DEPTH} folders deep")
     return path
 
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import TopicPartition
+from kafka.errors import NotLeaderForPartitionError
 
 from offsets.errors import StreamError
 from offsets.structs import OffsetRange
-from streaming.fetching import kept, librdkafka
+from streaming.fetching import kafka_python, kept, librdkafka
 from streaming.fetching.ranges import read_range
-from streaming.fetching.source import LIBRDKAFKA, Client
+from streaming.fetching.source import KAFKA_PYTHON, LIBRDKAFKA, Client
 
 
 class Event(NamedTuple):
@@ -83,3 +84,33 @@ def test_out_of_order(monkeypatch: pytest.MonkeyPatch, order: list[int]) -> None
     """Records that come twice or out of order fail the range: they are never written."""
     with pytest.raises(StreamError, match="out of order"):
         offsets(monkeypatch, Scripted(-1001, [Event(n) for n in order]), 3)
+
+
+class LeaderMoves:
+    """A consumer of kafka-python that gives two records a poll, and cannot tell its position after the first."""
+
+    def __init__(self) -> None:
+        self.now_at, self.trouble = 0, True
+
+    def assign(self, _: Any) -> None: ...
+    def seek(self, _: Any, offset: int) -> None:
+        self.now_at = offset
+
+    def poll(self, timeout_ms: int, wanted: int = 0) -> dict[Any, Any]:
+        self.now_at, first = self.now_at + wanted and self.now_at + 2, self.now_at
+        return {("t", 0): [SimpleNamespace(offset=first), SimpleNamespace(offset=first + 1)]}
+
+    def position(self, _: Any, timeout_ms: int) -> int:
+        if self.trouble:
+            self.trouble = False
+            raise NotLeaderForPartitionError
+        return self.now_at
+
+
+def test_records_survive_a_position_that_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kafka-python asks a new leader for more than the position; what was polled before must not get lost by that."""
+    monkeypatch.setattr(kafka_python, "_opened", lambda *_: LeaderMoves())
+    monkeypatch.setattr(kept, "_idle", {})
+    client = Client(KAFKA_PYTHON, {"bootstrap.servers": "b:1"})
+    chunks = read_range(client, OffsetRange("t", 0, 0, 6), 30)
+    assert [message.offset() for chunk in chunks for message in chunk] == [0, 1, 2, 3, 4, 5]

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from offsets.filesystems.base import checked
 from offsets.structs import OffsetRange
-from streaming.sinks.names import MARK, MAX_COMPONENT, StagingPlace, encoded_component, encoded_folder, final_name
+from streaming.sinks.names import (
+    MARK,
+    MAX_COMPONENT,
+    MAX_DEPTH,
+    StagingPlace,
+    encoded_component,
+    encoded_folder,
+    final_name,
+)
 
 HOSTILE = (
     "",
@@ -77,6 +85,13 @@ def test_a_folder_longer_than_a_path_is_refused() -> None:
     """Before anything is written."""
     with pytest.raises(ValueError, match="longer than"):
         encoded_folder("/".join(["x" * 100] * 30))
+
+
+def test_a_folder_deeper_than_a_tree_is_refused() -> None:
+    """HDFS takes 1000 levels: what no publisher could make must not be prepared."""
+    assert encoded_folder("/".join("x" * MAX_DEPTH)).count("/") == MAX_DEPTH - 1
+    with pytest.raises(ValueError, match="deep"):
+        encoded_folder("/".join("x" * (MAX_DEPTH + 1)))
 
 
 @pytest.mark.parametrize("topic", ["orders", "_hidden", ".", "..", "t" * 249, "_" * 249, "a.b-c_d"])
