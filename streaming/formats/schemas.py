@@ -107,8 +107,6 @@ _NEAREST: Sequence[tuple[Callable[[pa.DataType], bool], pa.DataType]] = (
 
 
 def _inferred_fields(rows: Sequence[Any], path: str) -> list[pa.Field]:
-    if path.count(".") > MAX_DEPTH:
-        raise UnfitError(f"field {path[:60]}... is nested more than {MAX_DEPTH} deep")
     found = mappings(rows)
     names = list(dict.fromkeys(chain.from_iterable(found)))
     if strange := next((name for name in names if not isinstance(name, str)), None):
@@ -124,6 +122,8 @@ def _inferred(values: Sequence[Any], path: str) -> pa.DataType:
 
 
 def _of_kind(kind: type, values: list[Any], path: str) -> pa.DataType:
+    if path.count(".") + path.count("[]") > MAX_DEPTH:
+        raise UnfitError(f"field {path[:60]}... is nested more than {MAX_DEPTH} deep")
     if row_kind(kind):
         return pa.struct(_inferred_fields(values, path))
     if issubclass(kind, (list, tuple)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streaming.formats import BadItemError, UnfitError
 from streaming.records import Message
 from streaming.sinks.staging import Block
 from streaming.transform.bad_records import Rejected
@@ -15,7 +14,9 @@ from streaming.transform.sorting import Group, Sorted, Sorter
 Make = Callable[[str, Group], Any]
 """A block of a directory's rows: of all of them, or an error of UNFIT."""
 
-UNFIT = (UnfitError, BadItemError, TypeError)
+# UnfitError and BadItemError are ValueErrors.  Python and Arrow have more ways to say that a value cannot be shown: they
+# end no batch that is to go on without its bad records.
+UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 
 
 class Pipeline:

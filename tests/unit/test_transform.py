@@ -294,6 +294,30 @@ def test_times_of_a_column_are_those_of_rows(use: Any, at: Any) -> None:
     assert by_row.keys() == by_column.keys()
 
 
+HUGE = 10**5000  # Python refuses to print it
+NO_TIME = pa.array([2**62], pa.timestamp("us", "UTC"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "layout"),
+    [
+        ([{"c": HUGE}], Layout("c={c}")),
+        (pa.table({"t": pa.array([2**64 - 1], pa.uint64())}), Layout("%Y", time_field="t")),
+        (pa.table({"c": NO_TIME}), Layout("c={c}")),
+        (pa.table({"c": NO_TIME}), None),
+        (pa.table({"c": pa.array([b"\xff"]).view(pa.string())}), None),
+    ],
+)
+def test_values_that_cannot_be_shown_are_bad_records(use: Any, rows: Any, layout: Layout | None) -> None:
+    """Whatever error says so: no value ends a batch that is to go on without its record."""
+    odd, fine = (lambda c: rows), (lambda c: [{"c": 1, "t": 0}])
+    pipeline = use(
+        lambda c: (odd if b"odd" in c.values else fine)(c), JSON, mode="chunk", bad_records="skip", layout=layout
+    )
+    (made,) = contents(pipeline.blocks(chunk(b"fine", b"odd", b"fine"))).values()
+    assert (len(lines(made)), pipeline.rejected.count) == (2, 1)
+
+
 def test_routed_wins_over_the_layout(use: Any) -> None:
     """A folder that the function names is taken as it is."""
     pipeline = use(lambda r: [{"a": 1}, Routed("own", {"a": 2})], JSON, layout=Layout("a={a}"))
@@ -356,6 +380,17 @@ def test_tasks_that_disagree_are_told(monkeypatch: Any) -> None:
     with pytest.raises(BatchError, match=r"folder n .*field a") as raised:
         settled_schemas(PARQUET, found)
     assert "sink.schema" in raised.value.remedy
+
+
+@pytest.mark.parametrize("depth", [60, 900])
+def test_lists_within_lists_without_end_show_no_schema(monkeypatch: Any, depth: int) -> None:
+    """Such a row is bad, and neither Python's stack nor that of the schema's readers is the limit."""
+    deep: list[Any] = []
+    for _ in range(depth):
+        deep = [deep]
+    found = inferred(lambda r: {"a": deep if r.offset == 11 else 1}, b"", b"", b"", monkeypatch=monkeypatch)
+    (schema,) = settled_schemas(PARQUET, [found]).values()
+    assert [f["type"] for f in json.loads(schema)["fields"]] == [["null", "long"]]
 
 
 def test_a_table_of_nothing_but_bad_rows_has_no_schema(use: Any, monkeypatch: Any) -> None:
