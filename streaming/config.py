@@ -155,9 +155,16 @@ def _read(job_file: str, text: str) -> dict[str, str]:
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # client properties are case sensitive
     try:
         parser.read_string(text, job_file)
+    except configparser.ParsingError as e:  # its own text shows the line, which may hold a secret
+        numbers = [e.lineno] if isinstance(e, configparser.MissingSectionHeaderError) else [n for n, _ in e.errors]
+        problems = [f"{job_file}, line {n}: is neither [section] nor, in a section, key = value" for n in numbers]
+        raise ConfigError(problems, f"correct {job_file}, an INI file") from None
     except configparser.Error as e:  # what was read up to here means nothing
         raise ConfigError([" ".join(str(e).split())], f"correct {job_file}, an INI file") from None
-    return {f"{section}.{key}": value for section in parser.sections() for key, value in parser.items(section)}
+    found = {f"{section}.{key}": value for section in parser.sections() for key, value in parser.items(section)}
+    if problems := [f"{option.partition(':')[0]}: write = and not : behind a name" for option in found if ":" in option]:
+        raise ConfigError(problems, f"correct {job_file}")  # what follows is a part of the value, which may be a secret
+    return found
 
 
 def _overrides(pairs: Iterable[str], problems: list[str]) -> dict[str, str]:
@@ -193,9 +200,10 @@ def _fields(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
         try:
             fields[setting.field] = setting.parse(options[setting.option].strip())
         except ValueError as e:
-            shown = "..." if "@" in options[setting.option] else options[setting.option]  # user:password@host
+            value = options[setting.option]
+            shown = "..." if "@" in value else value  # user:password@host
             aside = "; a comment needs a line of its own" if re.search(r"\s#", shown) else ""
-            problems.append(f"{setting.option} = {shown}: {e}{aside}")
+            problems.append(f"{setting.option} = {shown}: {str(e).replace(value, shown)}{aside}")
     return fields
 
 

@@ -164,7 +164,33 @@ def test_environment_fills_values() -> None:
 def test_duplicate_and_broken_lines_are_named() -> None:
     """What the INI reader refuses becomes a problem with its line, not a trace."""
     assert "already exists" in problems(GOOD + "\n[job]\nname = twice\n")[0]
-    assert "line: 1" in problems("name = no section\n" + GOOD)[0]
+    assert "line 1:" in problems("name = no section\n" + GOOD)[0]
+
+
+@pytest.mark.parametrize(
+    "text", [GOOD + "\n[kafka.x]\nsasl.password: hunter2\n", "sasl.password = hunter2\n" + GOOD]
+)
+def test_a_broken_line_is_not_shown(text: str) -> None:
+    """It may be the password, with the wrong sign behind its name; the number of the line says enough."""
+    (problem,) = problems(text)
+    assert "hunter2" not in problem
+    assert f"line {text.splitlines().index(next(s for s in text.splitlines() if 'hunter2' in s)) + 1}" in problem
+
+
+@pytest.mark.parametrize(
+    "line", ["[kafka.x]\nsasl.password: hun=ter2", "[offsets.x]\nstore: zookeeper://u:hunter2@z:2181/x?a=b"]
+)
+def test_a_colon_in_place_of_the_equals_sign(line: str) -> None:
+    """Then a part of the value would be taken for the name, and shown with it."""
+    assert "write = and not :" in (found := " ".join(problems(f"{GOOD}\n{line}\n")))
+    assert "hun" not in found
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    """Neither as the setting's value nor in what is said of it."""
+    for option in ("offsets.store=zookeeper://u:hunter2@z:2181/x", "sink.path=webhdfs://u:hunter2@n:9870/x"):
+        assert "hunter2" not in (found := " ".join(problems(GOOD, option)))
+        assert option.partition("=")[0] in found
 
 
 def test_what_people_type_wrong_is_told_by_its_name() -> None:
