@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from offsets.codec import decode_state
-from offsets.errors import StateDamagedError
+from offsets.errors import StagingLostError, StateDamagedError
 from offsets.filesystems import Filesystem
 from offsets.store import OffsetStore
-from offsets.structs import Manifest, State
+from offsets.structs import Manifest, StagedFile, State
 from streaming.sinks.names import joined, reset_entry
-from streaming.sinks.notes import read_marker
+from streaming.sinks.notes import read_manifest, read_marker
 from streaming.sinks.parallel import in_parallel
 from streaming.verification import reading, registers
 from streaming.verification.files import Comparison, foreign
@@ -56,11 +56,12 @@ class _Verification:
         strange, older = foreign(
             seen.strangers, tiling.folders, self._named_by(later, places), tiling.generations, bool(tiling.oldest)
         )
+        lost = self._lost(before, seen) if before else []
         if before and (after := self._register()):
             self.findings += registers.check_log(before, after, tiling, max(later, default=None, key=lambda p: p[1]))
             self._check_staging(before, staged, held)
             if after.nonce == before.nonce:
-                self._check_prepared(seen)
+                self.findings += lost
         found = [*self.findings, *tiling.findings, *seen.findings, *strange]
         return self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
 
@@ -153,16 +154,29 @@ class _Verification:
         if left := registers.left_over(before, staged, held):
             self.findings += registers.check_staging(left & reading.staged(self.sink))
 
-    def _check_prepared(self, seen: Comparison) -> None:
-        """Each file of a prepared batch is in staging or published (protocol.md, invariant 5)."""
-        if self.prepared is None or self.allow_moved:
-            return
-        unseen = [file for file in self.prepared.files if not seen.shows(file.final)]
-        status = in_parallel(self.sink.parallelism, lambda file: self.sink.status(file.staged), unseen)
-        for file, found in zip(unseen, status, strict=True):
-            if found is None:
-                told = f"is neither published nor in {file.staged}, while its batch is prepared"
-                self.findings.append(Finding("missing", file.final, told))
+    def _lost(self, before: State, seen: Comparison) -> list[Finding]:
+        """What of a prepared batch is neither in staging nor published (protocol.md, invariant 5).
+
+        Only true if the register is still the same afterwards: then nobody has collected anything.
+        """
+        if before.pending is None or before.pending.manifest is None:
+            return []
+        ref = before.pending.manifest
+        try:
+            prepared = self.prepared or read_manifest(self.sink, ref, lambda: False)
+        except StagingLostError:
+            return [Finding("missing", ref.path, "is not there, while its batch is prepared")]
+        except StateDamagedError as e:
+            return [Finding("foreign-entry", ref.path, str(e))]
+        unseen = [] if self.allow_moved else [file for file in prepared.files if not seen.shows(file.final)]
+        gone = in_parallel(self.sink.parallelism, self._is_gone, unseen)
+        told = "is neither published nor in {}, while its batch is prepared"
+        files = (file for file, is_gone in zip(unseen, gone, strict=True) if is_gone)
+        return [Finding("missing", file.final, told.format(file.staged)) for file in files]
+
+    def _is_gone(self, file: StagedFile) -> bool:
+        """In this order: a live run may publish it between the two looks."""
+        return self.sink.status(file.staged) is None and self.sink.status(file.final) is None
 
 
 def _in_flight(before: State | None, seen: Comparison) -> InFlight | None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from offsets import codec, failpoints
-from offsets.codec import decode_manifest, encode_manifest
+from offsets.codec import decode_manifest, decode_state, encode_manifest
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
-from offsets.structs import Manifest
+from offsets.structs import Manifest, State
 from streaming.sinks.names import batch_entry
 from streaming.verification import reading
 from streaming.verification.command import main
@@ -41,6 +41,11 @@ class Checked(Lake):
         status = main("", ["--store", self.urls[0], "--sink", self.urls[1], "--format", "json", *options])
         assert (tree(self.filesystem), self.store.load()) == before
         return status, json.loads(capsys.readouterr().out)
+
+    def store_state(self) -> State:
+        found = self.store.load()
+        assert found
+        return decode_state(found.state)
 
     def entry(self, seq: int, generation: int = 0) -> Manifest:
         return decode_manifest(self.filesystem.read(batch_entry(generation, seq)))
@@ -241,6 +246,62 @@ def test_a_prepared_batch_is_no_finding(lake: Checked, capsys: pytest.CaptureFix
     lake.filesystem.delete(hidden.staged)
     status, said = lake.verify(capsys)
     assert (status, [f["where"] for f in said["findings"]]) == (4, [hidden.final])
+
+
+def test_a_prepared_batch_that_is_not_logged_yet(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed right after PREPARE: its manifest and its files must be in staging, or nobody can publish it."""
+    lake.run(1)
+
+    def kill(name: str) -> None:
+        if name == "prepare.after":
+            raise Killed
+
+    failpoints.arm(kill)
+    with pytest.raises(Killed):
+        lake.run(1)
+    failpoints.arm(None)
+    assert lake.verify(capsys)[0] == 0
+    pending = lake.store_state().pending
+    assert pending
+    assert pending.manifest
+    prepared = decode_manifest(lake.filesystem.read(pending.manifest.path))
+    lake.filesystem.delete(prepared.files[1].staged)
+    status, said = lake.verify(capsys)
+    assert (status, [f["where"] for f in said["findings"]]) == (4, [prepared.files[1].final])
+    lake.filesystem.delete(pending.manifest.path)
+    status, said = lake.verify(capsys)
+    assert (status, [(f["kind"], f["where"]) for f in said["findings"]]) == (4, [("missing", pending.manifest.path)])
+    put(lake.filesystem, pending.manifest.path, b"other")
+    status, said = lake.verify(capsys)
+    assert (status, [f["kind"] for f in said["findings"]]) == (4, ["foreign-entry"])
+
+
+def test_files_that_are_published_meanwhile_are_no_finding(lake: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen neither by the listing, which was before, nor in staging, where they were until then."""
+    lake.run(1)
+
+    def kill(name: str) -> None:
+        if name == "publish.each":
+            raise Killed
+
+    failpoints.arm(kill)
+    with pytest.raises(Killed):
+        lake.run(1)
+    failpoints.arm(None)
+    pending, logged, looks = lake.store_state().pending, reading.logged, []
+    assert pending
+    ref = pending.manifest
+    assert ref
+
+    def publishing(sink: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 2:
+            lake.sink.publish(ref, lake.entry(1), lambda: False)
+        return logged(sink)
+
+    monkeypatch.setattr(reading, "logged", publishing)
+    verdict = verify(lake.store, lake.filesystem)
+    assert (verdict.findings, verdict.in_flight and verdict.in_flight.published, len(looks)) == ((), 0, 2)
 
 
 def test_consumers_may_move_files_away(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
