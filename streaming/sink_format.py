@@ -40,6 +40,27 @@ def configured_format(config: JobConfig) -> Format:
     return open_format(config.sink_format, config.compression, config.compression_level)
 
 
+def refuse_unfit(config: JobConfig, pinned: Mapping[str, str]) -> None:
+    """Raises ConfigError for tables whose schema, `pinned` under another format, the present one cannot hold.
+
+    All of their records would be bad ones.
+    """
+    format_ = configured_format(config)
+    if not format_.typed or config.function is None or config.schema_file is not None:
+        return
+    from streaming.formats.schema_text import from_json
+
+    problems = []
+    for table, schema in sorted(pinned.items()):
+        try:
+            format_.check_schema(from_json(schema))
+        except ValueError as e:
+            where = f"folder {table}" if table else "the sink's root"
+            problems.append(f"sink.format = {config.sink_format}: the schema that {where} has had so far: {e}")
+    if problems:
+        raise ConfigError(problems, "keep the format that the job had, or let the new one begin in a sink of its own")
+
+
 def given_schema(config: JobConfig) -> str | None:
     """The schema of sink.schema as it is pinned; None if the job has none.  Raises ConfigError naming the file."""
     if config.schema_file is None:

@@ -16,6 +16,7 @@ from streaming.config import JobConfig
 from streaming.fetching.source import Client
 from streaming.runner import StageBatch
 from streaming.sealed import Sealed
+from streaming.sink_format import refuse_unfit
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask
@@ -32,8 +33,9 @@ ROUNDS = 4  # of which all but one find schemas; a function that always returns 
 def stage_with(config: JobConfig, sink: StagedFileSink, pinned: Callable[[], Mapping[str, str]]) -> StageBatch:
     """Driver: runs a batch's tasks and returns what Spark accepted of each.  `pinned`: the register's schemas.
 
-    Raises ConfigError for sink.schema; the stage itself, before anything is decided, BatchError.
+    Raises ConfigError for sink.schema and for what is pinned; the stage itself, before anything is decided, BatchError.
     """
+    refuse_unfit(config, pinned())
     client = Client(config.client, {"group.id": config.name, **config.kafka})
     recipe = recipe_of(config)
     on_driver = OnDriver(recipe.setup) if recipe.setup and config.setup_on == DRIVER else None

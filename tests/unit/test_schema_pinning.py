@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Message
 
-from offsets.errors import BatchError
+from offsets.errors import BatchError, ConfigError
 from offsets.planning import Plan
 from offsets.structs import OffsetRange, State, TopicState
 from streaming import task
 from streaming.committer import Batch, TaskResult, manifest_of
 from streaming.records import Record
 from streaming.rows import Routed
-from streaming.sinks.file import StagedFileSink
+from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.stages import stage_with
 from streaming.transform import recipe
@@ -117,6 +117,20 @@ def test_later_batches_keep_the_pinned_schema(tmp_path: Path, monkeypatch: pytes
     state = world.launch()
     assert list(state.schemas) == [""]
     assert set(world.published()) == {id_ for id_ in IDS if int(id_.partition("-")[2]) <= 3}
+
+
+def test_a_format_that_cannot_hold_what_is_pinned_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is read: otherwise every record of the table would be a bad one."""
+    monkeypatch.setattr(recipe, "load", lambda option, name: lambda r: {"id": "x", "tags": ["a"]})
+    world = TypedWorld(tmp_path / "w", bad_records="skip")
+    state = world.launch()
+    assert set(state.schemas) == {""}
+    changed = replace(world.config, sink_format="csv")
+    with pytest.raises(ConfigError, match="csv takes no nested columns") as raised:
+        stage_with(changed, open_sink(changed.sink_path), lambda: state.schemas)
+    assert "the sink's root" in str(raised.value)
+    stage_with(world.config, open_sink(changed.sink_path), lambda: state.schemas)
+    stage_with(replace(changed, sink_format="json"), open_sink(changed.sink_path), lambda: state.schemas)
 
 
 def test_a_function_that_never_writes_to_the_same_folder_is_stopped(
