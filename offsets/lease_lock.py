@@ -106,6 +106,7 @@ class LeaseLock:
             raise ConfigError([f"a session of {session_timeout:g} s: at most {LONGEST_SESSION:g} s"])
         self._where, self._leases = filesystem.url, NumberedFiles(filesystem, "lock")
         self._timeout, self._deadline = session_timeout, deadline
+        self._mine = b""  # the lease's own text
         self._held: tuple[int, threading.Event] | None = None  # the number, and what ends its renewal
 
     @property
@@ -114,7 +115,8 @@ class LeaseLock:
 
     def acquire(self, owner: Owner, wait: float) -> None:
         """Raises AlreadyRunningError after `wait` seconds, and UnavailableError past the deadline."""
-        claim = Claim(self._leases, owner_to_json(owner).encode(), Watch(self._timeout))
+        self._mine = owner_to_json(owner).encode()
+        claim = Claim(self._leases, self._mine, Watch(self._timeout))
         waiting, patience = Deadline(wait), Deadline(max(wait, self._deadline))
         while (number := patience.patiently(claim.attempt)) is None:
             if not waiting.left():
@@ -130,7 +132,10 @@ class LeaseLock:
             number, ended = held
             ended.set()
             try:
+                self._check_mine(number)
                 self._leases.delete(number)
+            except FileNotFoundError:  # lost, and noticed only now
+                pass
             except StreamError as e:
                 log.warning("the lock in %s is free in %g s, not at once: %s", self._where, self._timeout, e)
 
@@ -145,10 +150,17 @@ class LeaseLock:
         except FileNotFoundError:  # released between the two looks
             return None
 
+    def _check_mine(self, number: int) -> None:
+        """FileNotFoundError if the lease is another launch's: once one was released, numbers begin anew."""
+        found = self._leases.found(number).get(number)
+        if found is None or self._leases.read(found) != self._mine:
+            raise FileNotFoundError
+
     def _renew(self, number: int, ended: threading.Event) -> None:
         """Gives signs of life until the lock is released or lost.  An error is only one sign less."""
         while not ended.wait(self._timeout / RENEWALS):
             try:
+                self._check_mine(number)
                 self._leases.touch(number)
             except FileNotFoundError:
                 if not ended.is_set():

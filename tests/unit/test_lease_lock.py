@@ -142,6 +142,32 @@ def test_a_live_holder_is_not_taken_over(disk: Disk) -> None:
     assert leases(disk) == []
 
 
+def test_a_sleeper_leaves_the_lease_of_its_successor_alone(disk: Disk) -> None:
+    """Numbers begin anew after a release: the sleeper's own number is now another launch's, alive."""
+    asleep = threading.Event()
+    sleeper, second, third = lock_on(disk, touch=asleep.wait), lock_on(disk), lock_on(disk)
+    sleeper.acquire(ME, 0)
+    second.acquire(OTHER, 5 * TIMEOUT)
+    second.release()
+    third.acquire(OTHER, 0)
+    (before,) = leases(disk)
+    asleep.set()
+    sleeper.release()
+    assert leases(disk) == [before]
+    third.release()
+    assert leases(disk) == []
+
+
+def test_a_sleeper_gives_no_sign_of_life_for_another(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    """It notices that its lock was taken; a successor that is dead must not seem to be alive."""
+    sleeper = lock_on(disk)
+    sleeper.acquire(ME, 0)
+    disk.delete(f"lock/{leases(disk)[0]}")
+    leave_behind(disk)
+    lock_on(disk).acquire(OTHER, 5 * TIMEOUT)
+    assert "taken by another launch" in caplog.text
+
+
 def test_a_slow_holder_is_not_taken_over(disk: Disk) -> None:
     """Signs of life that come late, but within the timeout, keep the lock."""
     holder = lock_on(disk, touch=lambda: time.sleep(TIMEOUT / 2))
