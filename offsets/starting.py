@@ -53,24 +53,29 @@ def wanted_times(start: AtTimes, snapshot: Snapshot) -> dict[TopicPartition, int
 
 
 def topics_at_times(
-    start: AtTimes, found: Mapping[TopicPartition, int | None], snapshot: Snapshot
+    start: AtTimes, found: Mapping[TopicPartition, int | None], before: Snapshot, snapshot: Snapshot
 ) -> dict[str, TopicState]:
-    """As `starting_topics`, from what Kafka `found` for `wanted_times` before it gave `snapshot`.
+    """As `starting_topics`, from what Kafka `found` for `wanted_times` between `before` and `snapshot`.
 
-    None: no record at or after the time.  Raises ConfigError with all of these, unless `start.latest`.
+    None: no record at or after the time.  Raises ConfigError with all of these, unless `start.latest`: then at the end
+    of `before`, as what has come since may be of that time.
     """
     late = [] if start.latest else [tp for tp, offset in sorted(found.items()) if offset is None]
     _refuse([f"{tp.topic}-{tp.partition}: no record at or after the time that is set" for tp in late], None)
     spec = {
-        name: {p: _since(found[TopicPartition(name, p)], now, p) for p in now.partitions}
+        name: {
+            p: _since(found[TopicPartition(name, p)], before[name].partitions[p], span)
+            for p, span in now.partitions.items()
+        }
         for name, now in snapshot.items()
     }
     return starting_topics(spec, snapshot)
 
 
-def _since(offset: int | None, now: TopicSnapshot, partition: int) -> int:
+def _since(offset: int | None, before: tuple[int, int], now: tuple[int, int]) -> int:
     """Retention may have passed the offset since it was found: what is left is at or after the time as well."""
-    return LATEST if offset is None else max(offset, now.partitions[partition][0])
+    (_, end_before), (beginning, end) = before, now
+    return max(min(end_before, end) if offset is None else offset, beginning)
 
 
 def _refuse(problems: list[str], setting: str | None) -> None:

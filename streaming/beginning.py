@@ -28,7 +28,7 @@ def first_topics(
         raise UnavailableError(
             f"{', '.join(changed)} changed while the starting offsets were looked up", "launch again"
         )
-    return topics_at_times(start, found, after)
+    return topics_at_times(start, found, snapshot, after)
 
 
 def _shape(snapshot: Snapshot) -> Mapping[str, tuple[str, frozenset[int]]]:

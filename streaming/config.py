@@ -162,7 +162,9 @@ def _read(job_file: str, text: str) -> dict[str, str]:
     except configparser.Error as e:  # what was read up to here means nothing
         raise ConfigError([" ".join(str(e).split())], f"correct {job_file}, an INI file") from None
     found = {f"{section}.{key}": value for section in parser.sections() for key, value in parser.items(section)}
-    if problems := [f"{option.partition(':')[0]}: write = and not : behind a name" for option in found if ":" in option]:
+    if problems := [
+        f"{option.partition(':')[0]}: write = and not : behind a name" for option in found if ":" in option
+    ]:
         raise ConfigError(problems, f"correct {job_file}")  # what follows is a part of the value, which may be a secret
     return found
 

@@ -14,9 +14,9 @@ from streaming.transform.sorting import Group, Sorted, Sorter
 Make = Callable[[str, Group], Any]
 """A block of a directory's rows: of all of them, or an error of UNFIT."""
 
-# UnfitError and BadItemError are ValueErrors.  Python and Arrow have more ways to say that a value cannot be shown: they
-# end no batch that is to go on without its bad records.
-UNFIT = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
+# UnfitError and BadItemError are ValueErrors.  Python and Arrow have more ways to say that a value cannot be shown;
+# they end no batch that is to go on without its bad records.  No KeyError: that is also how a missing time zone is told.
+UNFIT = (ValueError, TypeError, OverflowError, RecursionError, NotImplementedError)
 
 
 class Pipeline:

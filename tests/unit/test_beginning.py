@@ -83,6 +83,16 @@ def test_records_that_come_and_go_while_it_is_looked_up() -> None:
     assert begin(AtTimes(99), broker) == {"t": TopicState("id", {0: 6, 1: 5}), "u": TopicState("ie", {0: 7})}
 
 
+def test_records_that_come_behind_the_question_are_not_skipped() -> None:
+    """They may be of the time asked for, so the end is that of before the question, as far as it is still there."""
+    after = {"t": TopicSnapshot("id", {0: (2, 30), 1: (7, 9)}), "u": TopicSnapshot("ie", {0: (2, 2)})}
+    broker = Asked({("t", 0): None, ("t", 1): None, ("u", 0): None}, after)
+    assert begin(AtTimes(99, latest=True), broker) == {
+        "t": TopicState("id", {0: 8, 1: 7}),
+        "u": TopicState("ie", {0: 2}),
+    }
+
+
 @pytest.mark.parametrize(
     "now", [{}, {"t": TopicSnapshot("new", {0: (2, 8), 1: (0, 5)})}, {"t": TopicSnapshot("id", {0: (2, 8)})}]
 )

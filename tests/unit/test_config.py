@@ -167,9 +167,7 @@ def test_duplicate_and_broken_lines_are_named() -> None:
     assert "line 1:" in problems("name = no section\n" + GOOD)[0]
 
 
-@pytest.mark.parametrize(
-    "text", [GOOD + "\n[kafka.x]\nsasl.password: hunter2\n", "sasl.password = hunter2\n" + GOOD]
-)
+@pytest.mark.parametrize("text", [GOOD + "\n[kafka.x]\nsasl.password: hunter2\n", "sasl.password = hunter2\n" + GOOD])
 def test_a_broken_line_is_not_shown(text: str) -> None:
     """It may be the password, with the wrong sign behind its name; the number of the line says enough."""
     (problem,) = problems(text)
