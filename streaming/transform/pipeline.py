@@ -15,7 +15,7 @@ Make = Callable[[str, Group], Any]
 """A block of a directory's rows: of all of them, or an error of UNFIT."""
 
 # UnfitError and BadItemError are ValueErrors.  Python and Arrow have more ways to say that a value cannot be shown;
-# they end no batch that is to go on without its bad records.  No KeyError: that is also how a missing time zone is told.
+# they end no batch that is to go on without its bad records.  No KeyError: so a missing time zone is told as well.
 UNFIT = (ValueError, TypeError, OverflowError, RecursionError, NotImplementedError)
 
 
