@@ -426,7 +426,7 @@ def test_an_unwritable_root_is_refused_within_seconds(hdfs: Hdfs, tmp_path: Path
     """No rights, a file in the way, nobody there: one error that names the path, and a remedy."""
     (tmp_path / "file").write_text("")
     cases = [
-        (f"file://{tmp_path}/file/sink", SinkError, "file/sink"),
+        (f"file://{tmp_path}/file/sink", SinkError, "/file"),
         ("file:///proc/no/such", SinkError, "/proc/no"),
         (f"webhdfs://{hdfs.webhdfs}/private?user=mallory", SinkError, "/private"),
         ("webhdfs://127.0.0.1:1/x", UnavailableError, "127.0.0.1:1"),

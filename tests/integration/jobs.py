@@ -244,8 +244,8 @@ class Job:
         return Path(urlsplit(self.settings["sink.path"]).path)
 
     def everything(self) -> dict[str, int]:
-        """Every file of a local sink, also those that are no data, with its checksum."""
-        files = (path for path in self.lake.rglob("*") if path.is_file())
+        """Every file of a local sink, also those that are no data, with its checksum; reports of runs are no state."""
+        files = (path for path in self.lake.rglob("*") if path.is_file() and path.parent.name != "_runs")
         return {str(path.relative_to(self.lake)): zlib.crc32(path.read_bytes()) for path in files}
 
     def landed(self) -> Counter[Place]:

@@ -145,6 +145,7 @@ def test_executor_and_worker_die_in_mid_batch(
     assert lost.count("ExecutorLostFailure") >= 2, lost
 
 
+@pytest.mark.full
 def test_executors_come_and_go(
     topics: Topics, cluster_job: Callable[..., ClusterJob], spark_cluster: SparkCluster
 ) -> None:

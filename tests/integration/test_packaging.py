@@ -43,7 +43,8 @@ def test_every_module_is_installed(wheel: zipfile.ZipFile) -> None:
 def test_the_commands_keep_their_py(wheel: zipfile.ZipFile) -> None:
     """spark-submit takes a file without it for a JAR."""
     commands = {Path(name).name for name in wheel.namelist() if ".data/scripts/" in name}
-    assert commands == {"run_stream.py", "produce_transactions.py"}
+    operators = {"run_stream.py", "verify_output.py", "show_offsets.py", "pause_job.py"}
+    assert commands == operators | {"produce_transactions.py", "produce_json_lines.py", "produce_sequence.py"}
 
 
 def test_the_metadata_says_what_it_needs(wheel: zipfile.ZipFile) -> None:

@@ -214,7 +214,7 @@ def test_spark_that_does_not_start(topics: Topics, job: Callable[..., Job], star
     """A master that Spark does not know: 1, and our own line names it; Spark's own page before it is Spark's."""
     topic = topics.create(1)
     topics.fill(topic, 1)
-    made = job(topic, spark__spark__master="lokal[2]")
+    made = job(topic, spark__spark__master="local[two]")
     if start == "python":
         ended = made.run()
         status, said, summary = ended.status, ended.said, ended.summary
@@ -223,6 +223,6 @@ def test_spark_that_does_not_start(topics: Topics, job: Callable[..., Job], star
         status, said, summary = launch.wait(), launch.output, launch.summary
     (line,) = (line for line in said.splitlines() if re.match(r"\d{4}-\d\d-\d\d .* ERROR ", line))
     assert (status, summary["exitStatus"]) == (1, 1)
-    assert "Spark did not start (spark.master = lokal[2])" in line
+    assert "Spark did not start (spark.master = local[two])" in line
     assert "remedy: " in line
     assert made.landed() == {}
