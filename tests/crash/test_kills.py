@@ -66,10 +66,6 @@ PAIRS = (
     ("zookeeper", "local", "avro", "fields"),
 )
 PLAIN = (5, 10)  # in the plain suite: json with ZooKeeper and HDFS, parquet with HDFS alone
-    5,
-    10,
-    13,
-)  # in the plain suite: json on ZooKeeper and HDFS, parquet on HDFS alone, avro with offsets in a file
 
 
 def settings(format_: str, layout: str) -> list[str]:
