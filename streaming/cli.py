@@ -9,14 +9,14 @@ import uuid
 from collections.abc import Sequence
 
 from offsets.errors import FencedError, StreamError
+from streaming.config.settings import REQUIRED, SETTINGS
+from streaming.config.values import duration
 from streaming.console import complain, job_arguments, read_config, set_up_logging, told
 from streaming.launch import Launch, Options
 from streaming.progress import RunProgress
 from streaming.recovery import RECOVERIES
 from streaming.run_reports import keep_run_report
 from streaming.runner import Drain
-from streaming.setting_values import duration
-from streaming.settings import REQUIRED, SETTINGS
 from streaming.taskerrors import summary, trace
 from streaming.watch import exit_when, parent_gone, under_spark_submit
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from offsets.errors import ConfigError, StreamError
-from streaming.config import JobConfig, load
+from streaming.config.reading import JobConfig, load
 from streaming.taskerrors import trace
 
 T = TypeVar("T")

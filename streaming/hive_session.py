@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
-from streaming.config import JobConfig
+from streaming.config.reading import JobConfig
 from streaming.formats import FORMATS
+from streaming.formats.settings import given_schema
 from streaming.hive import HiveRegistrar, Marks
-from streaming.sink_format import given_schema
 from streaming.tables import STORED_AS, Place
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from streaming.admission import admit
 from streaming.beginning import first_topics
 from streaming.broker import Broker
 from streaming.committer import Committer
-from streaming.config import JobConfig
+from streaming.config.reading import JobConfig
+from streaming.formats.settings import given_schema
 from streaming.hive import HiveRegistrar
 from streaming.hive_session import hive_told, unregistered
 from streaming.ownership import OURS, check_ownership
@@ -37,7 +38,6 @@ from streaming.recovery import mend, reset_topics
 from streaming.runner import DRAINED, Drain, Runner
 from streaming.session import run_batches, spark
 from streaming.shipping import check_user_code
-from streaming.sink_format import given_schema
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sparkconf import refuse_misplaced
 from streaming.stages import stage_with

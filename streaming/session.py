@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
-from streaming.config import JobConfig
+from streaming.config.reading import JobConfig
 from streaming.direct import range_stream
 from streaming.runner import TICK_SECONDS, Drain, Runner
 from streaming.scratch import scratch_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from streaming.settings import REQUIRED, SETTINGS, Setting
+from streaming.config.settings import REQUIRED, SETTINGS, Setting
 
 HEAD = """\
 Settings of a job file

@@ -15,7 +15,7 @@ from streaming.transform.user_code import load
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-    from streaming.config import JobConfig
+    from streaming.config.reading import JobConfig
 
 PACKAGES = ("offsets", "streaming")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
-from streaming.config import SECRET_KEY, JobConfig
+from streaming.config.reading import SECRET_KEY, JobConfig
 from streaming.hive_session import hive_settings
 from streaming.masters import DEFAULT_MASTER, misplaced, on_this_machine
 from streaming.taskstart import local_sockets

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from offsets.errors import BatchError
 from offsets.structs import OffsetRange
 from streaming.committer import TaskResult
-from streaming.config import JobConfig
+from streaming.config.reading import JobConfig
 from streaming.fetching.source import Client
+from streaming.formats.settings import refuse_unfit
 from streaming.runner import StageBatch
 from streaming.sealed import Sealed
-from streaming.sink_format import refuse_unfit
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.task import StageTask

@@ -17,7 +17,7 @@ from offsets.planning import TopicSnapshot
 from offsets.store import OffsetStore
 from offsets.structs import State
 from streaming.broker import Broker
-from streaming.config import JobConfig
+from streaming.config.reading import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers
 from streaming.pausing import pause_in_force
 from streaming.sinks.runs import reports

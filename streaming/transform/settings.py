@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from streaming.event_times import RECORD_FIELD
+from streaming.formats.settings import configured_format, given_schema
 from streaming.layouts import Layout
-from streaming.sink_format import configured_format, given_schema
 from streaming.transform.enrichment import Setup
 from streaming.transform.recipe import CHUNK, Recipe
 
 if TYPE_CHECKING:
-    from streaming.config import JobConfig
+    from streaming.config.reading import JobConfig
 
 
 def transform_problems(fields: Mapping[str, Any]) -> list[str]:

@@ -10,8 +10,8 @@ from offsets.errors import ConfigError
 from offsets.rate import Rates
 from offsets.starting import AtTimes
 from offsets.structs import TopicPartition
-from streaming.config import load
-from streaming.settings import SETTINGS
+from streaming.config.reading import load
+from streaming.config.settings import SETTINGS
 from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 GOOD = """

@@ -26,7 +26,7 @@ from offsets.stores import open_store
 from offsets.structs import OffsetRange, State
 from streaming.admission import admit
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
-from streaming.config import JobConfig, load
+from streaming.config.reading import JobConfig, load
 from streaming.formats import open_format
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException
 from kafka import KafkaAdminClient, KafkaConsumer
 
 from offsets.errors import ConfigError, StreamError, UnavailableError
-from streaming.config import load
+from streaming.config.reading import load
 from streaming.fetching.kafka_python import ConsumedMessage
 from streaming.fetching.kafka_python_properties import _NAMES, connection, consumer, unmatched_properties
 from streaming.fetching.source import CLIENTS, KAFKA_PYTHON, Client, open_source

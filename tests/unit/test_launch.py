@@ -18,7 +18,7 @@ from offsets.store import MemoryStore
 from offsets.structs import OffsetRange
 from streaming import launch
 from streaming.committer import TaskResult
-from streaming.config import load
+from streaming.config.reading import load
 from streaming.formats import open_format
 from streaming.launch import Launch, Options, held
 from streaming.progress import RunProgress

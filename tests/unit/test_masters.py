@@ -8,7 +8,7 @@ import pytest
 
 from offsets.errors import ConfigError
 from streaming import sparkconf
-from streaming.config import load
+from streaming.config.reading import load
 from streaming.masters import misplaced, on_this_machine
 
 CLUSTERS = ("spark://host:7077", "spark://a:7077,b:7077", "yarn", "k8s://https://host", "local-cluster[2,1,1024]", "")

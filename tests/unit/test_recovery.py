@@ -14,7 +14,7 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
-from streaming.config import load
+from streaming.config.reading import load
 from streaming.recovery import mend, reset_topics
 from streaming.sinks.batch_log import LoggedBatch
 

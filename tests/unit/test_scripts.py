@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streaming.cli import arguments
-from streaming.settings import SETTINGS
+from streaming.config.settings import SETTINGS
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.config import JobConfig, load
+from streaming.config.reading import JobConfig, load
 from streaming.formats import open_format
 from streaming.formats.schemas import from_json
-from streaming.sink_format import configured_format, given_schema
+from streaming.formats.settings import configured_format, given_schema
 
 JOB = """
 [job]

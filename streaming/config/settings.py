@@ -1,6 +1,6 @@
 """Every setting of a job file, as one table: section.key, the JobConfig field it fills, how it is read, what it means.
 
-`streaming.config` reads job files by it; `--help` and the page of settings are printed from it.
+`streaming.config.reading` reads job files by it; `--help` and the page of settings are printed from it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from offsets.filesystems import check_url
 from offsets.rate import Rates
 from offsets.stores import check_store_url
-from streaming import setting_values as values
+from streaming.config import values
 from streaming.event_times import EXTRACTORS, zone_problems
 from streaming.fetching.source import CLIENTS, LIBRDKAFKA
 from streaming.formats import CODECS, FORMATS

@@ -12,7 +12,7 @@ from offsets.errors import ConfigError
 from streaming.formats import FORMATS, Format, open_format
 
 if TYPE_CHECKING:
-    from streaming.config import JobConfig
+    from streaming.config.reading import JobConfig
 
 
 def format_problems(fields: Mapping[str, Any]) -> list[str]:
