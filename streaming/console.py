@@ -14,7 +14,7 @@ from streaming.config.reading import JobConfig, load
 from streaming.taskerrors import trace
 
 T = TypeVar("T")
-QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.broker", "kafka")
+QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.source.broker", "kafka")
 
 
 def job_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -22,8 +22,6 @@ from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicState
 from streaming.admission import admit
-from streaming.beginning import first_topics
-from streaming.broker import Broker
 from streaming.committer import Committer
 from streaming.config.reading import JobConfig
 from streaming.formats.settings import given_schema
@@ -32,16 +30,18 @@ from streaming.hive_session import hive_told, unregistered
 from streaming.ownership import OURS, check_ownership
 from streaming.pacing import Pace, Pacing
 from streaming.pausing import PauseWatch, pause_in_force
-from streaming.planner import Planner, behind, ends, first_snapshot
 from streaming.progress import BatchReport, RunProgress
 from streaming.recovery import mend, reset_topics
 from streaming.runner import DRAINED, Drain, Runner
 from streaming.session import run_batches, spark
 from streaming.shipping import check_user_code
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.source.beginning import first_topics
+from streaming.source.broker import Broker
+from streaming.source.planner import Planner, behind, ends, first_snapshot
+from streaming.source.subscription import Snapshot
 from streaming.sparkconf import refuse_misplaced
 from streaming.stages import stage_with
-from streaming.subscription import Snapshot
 from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from streaming.config.reading import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
-from streaming.subscription import Snapshot, merged
+from streaming.source.subscription import Snapshot, merged
 
 Topics = Mapping[str, TopicState]
 

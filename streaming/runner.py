@@ -26,9 +26,9 @@ from offsets.structs import OffsetRange
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.direct import millis
 from streaming.pacing import Pacing
-from streaming.planner import Planner, behind
 from streaming.progress import BatchReport
 from streaming.sinks.names import StagingPlace
+from streaming.source.planner import Planner, behind
 from streaming.taskerrors import from_spark
 from streaming.tasktimes import added_up
 

@@ -19,7 +19,7 @@ from offsets.store import OffsetStore
 from offsets.stores import open_store
 from servers.cluster import Sandbox
 from servers.ports import free_ports
-from streaming.broker import Broker
+from streaming.source.broker import Broker
 
 STORES = ("zookeeper", "hdfs", "file")
 TOPIC = "transactions"

@@ -19,13 +19,13 @@ from offsets.errors import ConfigError
 from offsets.filesystems import overlap
 from offsets.rate import Rates
 from offsets.starting import AtTimes, Numbers, Spec
-from streaming.client import refused_properties
 from streaming.config.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
 from streaming.fetching.kafka_python_properties import unmatched_properties
 from streaming.fetching.source import KAFKA_PYTHON
 from streaming.formats.settings import format_problems
 from streaming.masters import DEFAULT_MASTER, misplaced
-from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
+from streaming.source.client import refused_properties
+from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription
 from streaming.tables import hive_problems
 from streaming.transform.settings import transform_problems
 

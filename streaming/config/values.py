@@ -10,7 +10,7 @@ from typing import Any
 
 from offsets.starting import EARLIEST, Numbers, Spec
 from offsets.structs import TopicPartition
-from streaming.subscription import Assign, Subscribe, SubscribePattern
+from streaming.source.subscription import Assign, Subscribe, SubscribePattern
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apache.kafka.common.internals.Topic)
 FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from streaming.client import ENFORCED
+from streaming.source.client import ENFORCED
 
 
 def _servers(text: str) -> list[str]:
@@ -50,7 +50,7 @@ _NAMES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 _NEEDLESS = {"group.id", *ENFORCED}  # no group is joined; the enforced ones are always set, below
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI")
 
-# As streaming.client has them for librdkafka, and for the same reasons.
+# As streaming.source.client has them for librdkafka, and for the same reasons.
 _DEFAULTS: Mapping[str, Any] = {"fetch_max_wait_ms": 10, "reconnect_backoff_max_ms": 1000, "retry_backoff_ms": 20}
 _FIXED: Mapping[str, Any] = {
     "group_id": None,

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from offsets.structs import TopicPartition
-from streaming.client import open_consumer
 from streaming.fetching.source import Forbidden, Look, Unanswered, Unreadable
+from streaming.source.client import open_consumer
 
 ASK_SECONDS = 2.0
 _UNKNOWN_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID}

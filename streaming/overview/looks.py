@@ -16,11 +16,11 @@ from offsets.filesystems import open_filesystem
 from offsets.planning import TopicSnapshot
 from offsets.store import OffsetStore
 from offsets.structs import State
-from streaming.broker import Broker
 from streaming.config.reading import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers
 from streaming.pausing import pause_in_force
 from streaming.sinks.runs import reports
+from streaming.source.broker import Broker
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0

@@ -17,7 +17,7 @@ from offsets.errors import StreamError, UnavailableError
 from offsets.planning import TopicSnapshot
 from offsets.structs import TopicPartition
 from servers.kafka_server import Kafka
-from streaming.broker import Broker
+from streaming.source.broker import Broker
 
 DEADLINE = 10.0
 

@@ -11,8 +11,8 @@ from offsets.errors import ConfigError, UnavailableError
 from offsets.planning import TopicSnapshot
 from offsets.starting import AtTimes
 from offsets.structs import TopicPartition, TopicState
-from streaming.beginning import first_topics
-from streaming.subscription import Assign, Subscribe, Subscription, visible
+from streaming.source.beginning import first_topics
+from streaming.source.subscription import Assign, Subscribe, Subscription, visible
 
 BEFORE = {"t": TopicSnapshot("id", {0: (2, 8), 1: (0, 5)}), "u": TopicSnapshot("ie", {0: (3, 3)})}
 BOTH = Subscribe(("t", "u"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.client import ENFORCED, consumer_config, open_admin, refused_properties
+from streaming.source.client import ENFORCED, consumer_config, open_admin, refused_properties
 
 SERVERS = {"bootstrap.servers": "broker1:9092,broker2:9092"}
 

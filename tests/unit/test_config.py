@@ -12,7 +12,7 @@ from offsets.starting import AtTimes
 from offsets.structs import TopicPartition
 from streaming.config.reading import load
 from streaming.config.settings import SETTINGS
-from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription
+from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 GOOD = """
 [job]

@@ -8,8 +8,8 @@ from offsets.backpressure import Measured
 from offsets.planning import Plan, TopicSnapshot
 from offsets.rate import Limits, Rates
 from offsets.structs import TopicState
-from streaming.planner import Planner
-from streaming.subscription import Subscribe
+from streaming.source.planner import Planner
+from streaming.source.subscription import Subscribe
 
 REGISTER = {"t": TopicState("id", {0: 0, 1: 0})}
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from offsets.errors import ConfigError, DataLossError
 from offsets.planning import TopicSnapshot
 from offsets.structs import OffsetRange, TopicPartition, TopicState
-from streaming.planner import Planner, first_snapshot
-from streaming.subscription import Assign, Subscribe, SubscribePattern, Subscription, included, merged, visible
+from streaming.source.planner import Planner, first_snapshot
+from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription, included, merged, visible
 
 Register = dict[str, TopicState]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from offsets.errors import UnavailableError
 from offsets.starting import AtTimes, Spec, starting_topics, topics_at_times, wanted_times
 from offsets.structs import TopicState
-from streaming.broker import Broker
-from streaming.subscription import Snapshot, Subscription, visible
+from streaming.source.broker import Broker
+from streaming.source.subscription import Snapshot, Subscription, visible
 
 
 def first_topics(

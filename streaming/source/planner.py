@@ -11,9 +11,9 @@ from offsets.errors import ConfigError, DataLossError, Loss
 from offsets.planning import Plan, plan
 from offsets.rate import UNLIMITED, Limits
 from offsets.structs import TopicPartition, TopicState
-from streaming.broker import Broker
 from streaming.config.reading import nearest
-from streaming.subscription import Snapshot, Subscription, included, merged, visible
+from streaming.source.broker import Broker
+from streaming.source.subscription import Snapshot, Subscription, included, merged, visible
 
 CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
 

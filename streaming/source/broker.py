@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from offsets.errors import StreamError, UnavailableError
 from offsets.planning import TopicSnapshot
 from offsets.structs import TopicPartition
-from streaming.client import open_admin
+from streaming.source.client import open_admin
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.1
