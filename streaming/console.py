@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from offsets.errors import ConfigError, StreamError
 from streaming.config.reading import JobConfig, load
-from streaming.taskerrors import trace
+from streaming.tasks.errors import trace
 
 T = TypeVar("T")
 QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.source.broker", "kafka")

@@ -29,8 +29,8 @@ from streaming.pacing import Pacing
 from streaming.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
-from streaming.taskerrors import from_spark
-from streaming.tasktimes import added_up
+from streaming.tasks.errors import from_spark
+from streaming.tasks.times import added_up
 
 if TYPE_CHECKING:
     from pyspark import RDD

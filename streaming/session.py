@@ -22,7 +22,7 @@ from streaming.runner import TICK_SECONDS, Drain, Runner
 from streaming.scratch import scratch_folder
 from streaming.shipping import ship
 from streaming.sparkconf import configured, without_secrets
-from streaming.taskerrors import summary
+from streaming.tasks.errors import summary
 from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:

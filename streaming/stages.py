@@ -16,10 +16,10 @@ from streaming.config.reading import JobConfig
 from streaming.fetching.source import Client
 from streaming.formats.settings import refuse_unfit
 from streaming.runner import StageBatch
-from streaming.sealed import Sealed
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
-from streaming.task import StageTask
+from streaming.tasks.sealed import Sealed
+from streaming.tasks.task import StageTask
 from streaming.transform.enrichment import DRIVER, OnDriver
 from streaming.transform.inference import settled_schemas
 from streaming.transform.settings import recipe_of

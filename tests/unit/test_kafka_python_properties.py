@@ -122,7 +122,8 @@ def test_a_client_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPat
 def test_a_task_needs_one_client_only(missing: str) -> None:
     """An executor without one of the wheels imports all that a task is made of."""
     code = (
-        f"import sys; sys.modules[{missing!r}] = None; import streaming.task; print('confluent_kafka' in sys.modules)"
+        f"import sys; sys.modules[{missing!r}] = None; import streaming.tasks.task; "
+        "print('confluent_kafka' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

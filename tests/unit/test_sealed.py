@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sealed import Sealed
-from streaming.taskerrors import TaskError, from_spark
+from streaming.tasks.errors import TaskError, from_spark
+from streaming.tasks.sealed import Sealed
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,5 +58,5 @@ def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_it_opens_where_nothing_is_installed() -> None:
     """The standard library is enough to come as far as saying what is missing."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import streaming.sealed"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import streaming.tasks.sealed"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)

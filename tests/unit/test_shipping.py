@@ -64,7 +64,7 @@ def test_no_function_needs_no_code(tmp_path: Path) -> None:
     """Without a function only our own packages are sent, all of them."""
     (ours,) = shipped(None, tmp_path, tmp_path)
     with zipfile.ZipFile(ours) as archive:
-        assert {"offsets/manager.py", "streaming/task.py", "streaming/sinks/file.py"} <= set(archive.namelist())
+        assert {"offsets/manager.py", "streaming/tasks/task.py", "streaming/sinks/file.py"} <= set(archive.namelist())
 
 
 def test_module_and_package_beside_the_job_file_are_sent(tmp_path: Path) -> None:

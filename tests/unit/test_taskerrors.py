@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from offsets.errors import BadRecordError, DataLossError, Loss
-from streaming.taskerrors import RemoteError, TaskError, crossing, from_spark
+from streaming.tasks.errors import RemoteError, TaskError, crossing, from_spark
 
 JAVA = """An error occurred while calling o1.collect.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0 failed 1 times
@@ -22,7 +22,7 @@ Traceback (most recent call last):
 def crossed(error: Exception) -> RemoteError:
     with pytest.raises(TaskError) as caught, crossing():
         raise error
-    remote = from_spark(RuntimeError(JAVA.format(python=f"streaming.taskerrors.TaskError: {caught.value}")))
+    remote = from_spark(RuntimeError(JAVA.format(python=f"streaming.tasks.errors.TaskError: {caught.value}")))
     assert isinstance(remote, RemoteError)
     return remote
 

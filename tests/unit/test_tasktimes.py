@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streaming.tasktimes import Metered, added_up, in_steps
+from streaming.tasks.times import Metered, added_up, in_steps
 
 
 def test_each_step_is_told_its_own_time() -> None:

@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from streaming.taskerrors import crossing
+from streaming.tasks.errors import crossing
 
 Task = Callable[[Iterable[Any]], Iterator[Any]]
 
