@@ -17,8 +17,8 @@ from streaming.progress import RunProgress
 from streaming.recovery import RECOVERIES
 from streaming.run_reports import keep_run_report
 from streaming.runner import Drain
+from streaming.spark.watch import exit_when, parent_gone, under_spark_submit
 from streaming.tasks.errors import summary, trace
-from streaming.watch import exit_when, parent_gone, under_spark_submit
 
 log = logging.getLogger("run_stream")
 

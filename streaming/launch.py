@@ -34,13 +34,13 @@ from streaming.progress import BatchReport, RunProgress
 from streaming.recovery import mend, reset_topics
 from streaming.runner import DRAINED, Drain, Runner
 from streaming.session import run_batches, spark
-from streaming.shipping import check_user_code
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
 from streaming.source.planner import Planner, behind, ends, first_snapshot
 from streaming.source.subscription import Snapshot
-from streaming.sparkconf import refuse_misplaced
+from streaming.spark.conf import refuse_misplaced
+from streaming.spark.shipping import check_user_code
 from streaming.stages import stage_with
 from streaming.terminal import Advance, progress_bar
 

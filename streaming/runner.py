@@ -24,11 +24,11 @@ from offsets.errors import BatchError, StreamError
 from offsets.manager import OffsetManager
 from offsets.structs import OffsetRange
 from streaming.committer import Batch, Committer, Stopwatch, TaskResult
-from streaming.direct import millis
 from streaming.pacing import Pacing
 from streaming.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
+from streaming.spark.direct import millis
 from streaming.tasks.errors import from_spark
 from streaming.tasks.times import added_up
 

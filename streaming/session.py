@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
 from streaming.config.reading import JobConfig
-from streaming.direct import range_stream
 from streaming.runner import TICK_SECONDS, Drain, Runner
-from streaming.scratch import scratch_folder
-from streaming.shipping import ship
-from streaming.sparkconf import configured, without_secrets
+from streaming.spark.conf import configured, without_secrets
+from streaming.spark.direct import range_stream
+from streaming.spark.scratch import scratch_folder
+from streaming.spark.shipping import ship
+from streaming.spark.watch import child_gone, exit_when, under_spark_submit
 from streaming.tasks.errors import summary
-from streaming.watch import child_gone, exit_when, under_spark_submit
 
 if TYPE_CHECKING:
     from pyspark import SparkConf, SparkContext

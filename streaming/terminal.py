@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streaming.watch import under_spark_submit
+from streaming.spark.watch import under_spark_submit
 
 Advance = Callable[[int], None]
 STDOUT, STDERR = 1, 2

@@ -20,9 +20,9 @@ from streaming.records import Message
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block
+from streaming.spark.taskstart import forget_archives
 from streaming.tasks.errors import crossing
 from streaming.tasks.times import Metered, in_steps
-from streaming.taskstart import forget_archives
 from streaming.transform.bad_records import QUARANTINE
 from streaming.transform.blocks import MissingSchema
 from streaming.transform.enrichment import on_worker

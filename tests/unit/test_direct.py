@@ -6,7 +6,7 @@ import pickle
 from datetime import datetime, timedelta, timezone
 
 from offsets.structs import OffsetRange
-from streaming.direct import PlannedRanges, millis
+from streaming.spark.direct import PlannedRanges, millis
 
 NOW = datetime(2026, 11, 21, 12, 0, 0)
 

@@ -19,11 +19,11 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.store import MemoryStore
 from streaming import run_reports
 from streaming.run_reports import keep_run_report
-from streaming.scratch import remove_abandoned, scratch_folder
 from streaming.sinks import retention
 from streaming.sinks.names import batch_entry
 from streaming.sinks.retention import BatchLogRetention
 from streaming.sinks.runs import keep_report, reports
+from streaming.spark.scratch import remove_abandoned, scratch_folder
 from tests.contract.file_places import put, tree
 from tests.contract.lakes import Lake
 
@@ -171,7 +171,7 @@ def test_a_report_never_fails_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_scratch_folders_of_dead_drivers_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A SIGKILLed driver's is taken away by a later launch; a live one's, a young one and another's stay."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    code = "from streaming.scratch import scratch_folder as s\nimport os\nwith s() as f: print(f, flush=True); input()"
+    code = "from streaming.spark.scratch import scratch_folder as s\nwith s() as f: print(f, flush=True); input()"
     command = [sys.executable, "-c", code]
     env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as driver:

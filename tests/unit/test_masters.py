@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import ConfigError
-from streaming import sparkconf
 from streaming.config.reading import load
-from streaming.masters import misplaced, on_this_machine
+from streaming.spark import conf as sparkconf
+from streaming.spark.masters import misplaced, on_this_machine
 
 CLUSTERS = ("spark://host:7077", "spark://a:7077,b:7077", "yarn", "k8s://https://host", "local-cluster[2,1,1024]", "")
 JOB = """

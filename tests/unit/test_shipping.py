@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.shipping import beside, check_function, ship
+from streaming.spark.shipping import beside, check_function, ship
 
 
 @pytest.fixture(autouse=True)

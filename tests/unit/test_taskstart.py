@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.taskstart import forget_archives, local_sockets
+from streaming.spark.taskstart import forget_archives, local_sockets
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from offsets.errors import ConfigError
 from streaming.config.reading import SECRET_KEY, JobConfig
 from streaming.hive_session import hive_settings
-from streaming.masters import DEFAULT_MASTER, misplaced, on_this_machine
-from streaming.taskstart import local_sockets
-from streaming.watch import under_spark_submit
+from streaming.spark.masters import DEFAULT_MASTER, misplaced, on_this_machine
+from streaming.spark.taskstart import local_sockets
+from streaming.spark.watch import under_spark_submit
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
