@@ -1,3 +1,3 @@
 """A direct Kafka stream on Spark DStreams, one batch at a time.  Imports `offsets`, never `scripts`."""
 
-DISTRIBUTION = "kafka-direct-streaming"  # streaming.ownership tells by it whether this package is ours
+DISTRIBUTION = "kafka-direct-streaming"  # streaming.run.ownership tells by it whether this package is ours

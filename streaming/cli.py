@@ -12,11 +12,11 @@ from offsets.errors import FencedError, StreamError
 from streaming.config.settings import REQUIRED, SETTINGS
 from streaming.config.values import duration
 from streaming.console import complain, job_arguments, read_config, set_up_logging, told
-from streaming.launch import Launch, Options
-from streaming.progress import RunProgress
-from streaming.recovery import RECOVERIES
-from streaming.run_reports import keep_run_report
-from streaming.runner import Drain
+from streaming.run.launch import Launch, Options
+from streaming.run.progress import RunProgress
+from streaming.run.recovery import RECOVERIES
+from streaming.run.reports import keep_run_report
+from streaming.run.runner import Drain
 from streaming.spark.watch import exit_when, parent_gone, under_spark_submit
 from streaming.tasks.errors import summary, trace
 

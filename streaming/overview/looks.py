@@ -18,7 +18,7 @@ from offsets.store import OffsetStore
 from offsets.structs import State
 from streaming.config.reading import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers
-from streaming.pausing import pause_in_force
+from streaming.run.pausing import pause_in_force
 from streaming.sinks.runs import reports
 from streaming.source.broker import Broker
 

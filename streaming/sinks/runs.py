@@ -14,7 +14,7 @@ from offsets.filesystems import Filesystem
 from streaming.sinks.names import RUNS
 
 _NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{32}\.json")
-Report = Mapping[str, Any]  # what streaming.progress makes at the end of a run
+Report = Mapping[str, Any]  # what streaming.run.progress makes at the end of a run
 
 
 def report_name(report: Report) -> str:

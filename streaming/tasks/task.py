@@ -13,10 +13,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from offsets.structs import OffsetRange
-from streaming.committer import TaskResult
 from streaming.fetching.ranges import read_range
 from streaming.fetching.source import Client
 from streaming.records import Message
+from streaming.run.committer import TaskResult
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block

@@ -10,8 +10,8 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.store import OffsetStore
 from offsets.structs import OffsetRange, TopicState
-from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.formats import open_format
+from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES

@@ -8,7 +8,7 @@ import pytest
 
 from offsets.filesystems import Filesystem
 from offsets.store import MemoryStore
-from streaming.pausing import pause_in_force
+from streaming.run.pausing import pause_in_force
 from streaming.sinks.names import batch_entry
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause
 from streaming.sinks.runs import keep_report, reports

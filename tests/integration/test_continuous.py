@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from servers.daemon import wait_for
-from streaming.runner import TICK_SECONDS
+from streaming.run.runner import TICK_SECONDS
 from tests.integration.jobs import SECONDS, Job, Topics, once
 from tests.integration.test_spark import entries
 

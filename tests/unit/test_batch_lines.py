@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.structs import Manifest
-from streaming.progress import BatchReport
+from streaming.run.progress import BatchReport
 from tests.benchmarks.batches import batches_in, rate, where_time_goes
 
 

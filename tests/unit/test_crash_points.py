@@ -24,10 +24,10 @@ from offsets.rate import Limits
 from offsets.starting import starting_topics
 from offsets.stores import open_store
 from offsets.structs import OffsetRange, State
-from streaming.admission import admit
-from streaming.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.config.reading import JobConfig, load
 from streaming.formats import open_format
+from streaming.run.admission import admit
+from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block

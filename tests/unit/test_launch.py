@@ -16,13 +16,13 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot
 from offsets.store import MemoryStore
 from offsets.structs import OffsetRange
-from streaming import launch
-from streaming.committer import TaskResult
 from streaming.config.reading import load
 from streaming.formats import open_format
-from streaming.launch import Launch, Options, held
-from streaming.progress import RunProgress
-from streaming.runner import Drain, Runner
+from streaming.run import launch
+from streaming.run.committer import TaskResult
+from streaming.run.launch import Launch, Options, held
+from streaming.run.progress import RunProgress
+from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.staging import Block
 

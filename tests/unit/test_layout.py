@@ -60,7 +60,7 @@ def test_imports_run_one_way(package: str) -> None:
 @pytest.mark.parametrize(
     ("package", "line", "wrong"),
     [
-        ("offsets", "import streaming.runner", {"streaming"}),
+        ("offsets", "import streaming.run.runner", {"streaming"}),
         ("offsets", "def f():\n    from kafka import KafkaConsumer", {"kafka"}),
         ("offsets", "from pyspark import SparkContext", {"pyspark"}),
         ("streaming", "from servers.jvm import java_home", {"servers"}),

@@ -17,8 +17,8 @@ from offsets.errors import RegisterError, SinkError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.store import MemoryStore
-from streaming import run_reports
-from streaming.run_reports import keep_run_report
+from streaming.run import reports as run_reports
+from streaming.run.reports import keep_run_report
 from streaming.sinks import retention
 from streaming.sinks.names import batch_entry
 from streaming.sinks.retention import BatchLogRetention

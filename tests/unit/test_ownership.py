@@ -8,7 +8,7 @@ import pytest
 
 import offsets
 from offsets.errors import ConfigError
-from streaming.ownership import check_ownership
+from streaming.run.ownership import check_ownership
 
 
 def test_ours_are_found_where_they_lie() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.planning import Plan
-from streaming.pacing import Pace, Pacing
+from streaming.run.pacing import Pace, Pacing
 
 ALL, CUT = Plan((), {}, left=0), Plan((), {}, left=5)
 

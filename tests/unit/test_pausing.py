@@ -15,8 +15,9 @@ from offsets import failpoints
 from offsets.errors import UnavailableError
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.stores import open_store
-from streaming import cli, pause_command, pausing
-from streaming.pausing import PauseWatch, pause_in_force
+from streaming import cli, pause_command
+from streaming.run import pausing
+from streaming.run.pausing import PauseWatch, pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause
 from tests.contract.file_places import put, tree
 from tests.contract.lakes import Lake

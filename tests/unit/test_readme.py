@@ -11,9 +11,9 @@ from offsets import errors
 from streaming import settings_page
 from streaming.config.reading import load
 from streaming.config.settings import SETTINGS
-from streaming.progress import RunProgress
 from streaming.records import Record
 from streaming.rows import Routed
+from streaming.run.progress import RunProgress
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.rst").read_text(encoding="utf-8")

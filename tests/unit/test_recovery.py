@@ -15,7 +15,7 @@ from offsets.planning import TopicSnapshot, plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
 from streaming.config.reading import load
-from streaming.recovery import mend, reset_topics
+from streaming.run.recovery import mend, reset_topics
 from streaming.sinks.batch_log import LoggedBatch
 
 JOB = """

@@ -17,11 +17,11 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
-from streaming import runner
-from streaming.committer import Committer, TaskResult
-from streaming.pacing import Pace, Pacing
-from streaming.progress import BatchReport
-from streaming.runner import AT_THE_ENDS, DRAINED, TICK_SECONDS, Drain, Runner
+from streaming.run import runner
+from streaming.run.committer import Committer, TaskResult
+from streaming.run.pacing import Pace, Pacing
+from streaming.run.progress import BatchReport
+from streaming.run.runner import AT_THE_ENDS, DRAINED, TICK_SECONDS, Drain, Runner
 
 START = datetime(2026, 11, 21, 12, 0, 0)
 
@@ -412,7 +412,7 @@ def test_only_committed_batches_are_learned_from() -> None:
 @pytest.mark.parametrize("status", [0, 3])
 def test_summary_has_the_field_names_of_structured_streaming(status: int) -> None:
     """The JSON line adds the batches up and carries offsets as text-keyed partitions."""
-    from streaming.progress import RunProgress
+    from streaming.run.progress import RunProgress
 
     run = Run(end=25)
     progress = RunProgress("job", "id", "sink", source="Subscribe[t]", clock=iter(range(100)).__next__)

@@ -20,12 +20,12 @@ from confluent_kafka import Message
 from offsets.errors import BatchError, ConfigError
 from offsets.planning import Plan
 from offsets.structs import OffsetRange, State, TopicState
-from streaming.committer import Batch, TaskResult, manifest_of
 from streaming.records import Record
 from streaming.rows import Routed
+from streaming.run.committer import Batch, TaskResult, manifest_of
+from streaming.run.stages import stage_with
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
-from streaming.stages import stage_with
 from streaming.tasks import task
 from streaming.transform import recipe
 from tests.unit.test_crash_points import IDS, World

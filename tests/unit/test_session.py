@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streaming import session
-from streaming.runner import Drain
+from streaming.run import session
+from streaming.run.runner import Drain
 
 
 def test_a_machine_without_java_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from confluent_kafka import Message
 
 from offsets.errors import BadRecordError, BatchError, ConfigError
 from offsets.structs import OffsetRange
-from streaming.committer import TaskResult
 from streaming.formats import open_format
 from streaming.layouts import Layout
 from streaming.records import Record, from_message
 from streaming.rows import Routed
+from streaming.run.committer import TaskResult
+from streaming.run.stages import check_share
 from streaming.sinks.staging import Block
-from streaming.stages import check_share
 from streaming.transform import enrichment, recipe
 from streaming.transform.blocks import MissingSchema
 from streaming.transform.chunks import Chunk

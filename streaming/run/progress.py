@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from offsets.structs import Manifest, OffsetRange, TopicPartition
-from streaming.committer import TaskResult
+from streaming.run.committer import TaskResult
 from streaming.sinks.names import is_data
 
 Offsets = dict[str, dict[str, int]]

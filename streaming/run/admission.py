@@ -1,7 +1,7 @@
 """Whether a launch may go on: register and sink must belong together.  Then it takes the register over.
 
 A first launch is told from a lost register by the sink's marker; what does not match stops with exit 3, and is mended
-only by a `--recover` that a person types (streaming.recovery).
+only by a `--recover` that a person types (streaming.run.recovery).
 """
 
 from __future__ import annotations

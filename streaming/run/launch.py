@@ -21,19 +21,21 @@ from offsets.rate import Limits
 from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicState
-from streaming.admission import admit
-from streaming.committer import Committer
 from streaming.config.reading import JobConfig
 from streaming.formats.settings import given_schema
 from streaming.hive import HiveRegistrar
 from streaming.hive_session import hive_told, unregistered
-from streaming.ownership import OURS, check_ownership
-from streaming.pacing import Pace, Pacing
-from streaming.pausing import PauseWatch, pause_in_force
-from streaming.progress import BatchReport, RunProgress
-from streaming.recovery import mend, reset_topics
-from streaming.runner import DRAINED, Drain, Runner
-from streaming.session import run_batches, spark
+from streaming.run.admission import admit
+from streaming.run.committer import Committer
+from streaming.run.ownership import OURS, check_ownership
+from streaming.run.pacing import Pace, Pacing
+from streaming.run.pausing import PauseWatch, pause_in_force
+from streaming.run.progress import BatchReport, RunProgress
+from streaming.run.recovery import mend, reset_topics
+from streaming.run.runner import DRAINED, Drain, Runner
+from streaming.run.session import run_batches, spark
+from streaming.run.stages import stage_with
+from streaming.run.terminal import Advance, progress_bar
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
@@ -41,8 +43,6 @@ from streaming.source.planner import Planner, behind, ends, first_snapshot
 from streaming.source.subscription import Snapshot
 from streaming.spark.conf import refuse_misplaced
 from streaming.spark.shipping import check_user_code
-from streaming.stages import stage_with
-from streaming.terminal import Advance, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Options:
 
     available_now: bool = False
     duration: float | None = None  # seconds
-    recover: str | None = None  # one of streaming.recovery.RECOVERIES
+    recover: str | None = None  # one of streaming.run.recovery.RECOVERIES
     debug: bool = False
 
 

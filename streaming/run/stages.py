@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
 from offsets.structs import OffsetRange
-from streaming.committer import TaskResult
 from streaming.config.reading import JobConfig
 from streaming.fetching.source import Client
 from streaming.formats.settings import refuse_unfit
-from streaming.runner import StageBatch
+from streaming.run.committer import TaskResult
+from streaming.run.runner import StageBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.tasks.sealed import Sealed

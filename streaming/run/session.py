@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
 from streaming.config.reading import JobConfig
-from streaming.runner import TICK_SECONDS, Drain, Runner
+from streaming.run.runner import TICK_SECONDS, Drain, Runner
 from streaming.spark.conf import configured, without_secrets
 from streaming.spark.direct import range_stream
 from streaming.spark.scratch import scratch_folder

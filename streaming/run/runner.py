@@ -3,7 +3,7 @@
 Spark calls `plan` and `run_batch` from threads of its own; the main thread waits in `wait`.  Nothing is planned while
 a batch is on its way, after a failure, or while draining, so batches are committed one after the other (rule S).
 
-Spark asks for a batch on every tick of a timer.  A tick does not decide when a batch begins (`streaming.pacing` does):
+Spark asks for a batch on every tick of a timer.  A tick does not decide when a batch begins (`Pacing` does):
 it is kept waiting here until the next one, so that a batch which becomes due in between, or whose predecessor is
 committed in between, begins then.  From a commit to the start of the next batch a median of 13 ms was measured, over 60
 batches of 80 ms: 0.1 to wake up, 3 for the look at Kafka, 10 for Spark to launch the job.  Ticks that are answered at
@@ -23,9 +23,9 @@ from offsets.backpressure import Measured
 from offsets.errors import BatchError, StreamError
 from offsets.manager import OffsetManager
 from offsets.structs import OffsetRange
-from streaming.committer import Batch, Committer, Stopwatch, TaskResult
-from streaming.pacing import Pacing
-from streaming.progress import BatchReport
+from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
+from streaming.run.pacing import Pacing
+from streaming.run.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
 from streaming.spark.direct import millis
