@@ -23,10 +23,10 @@ from streaming.config.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, 
 from streaming.fetching.kafka_python_properties import unmatched_properties
 from streaming.fetching.source import KAFKA_PYTHON
 from streaming.formats.settings import format_problems
+from streaming.hive.tables import hive_problems
 from streaming.source.client import refused_properties
 from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription
 from streaming.spark.masters import DEFAULT_MASTER, misplaced
-from streaming.tables import hive_problems
 from streaming.transform.settings import transform_problems
 
 # What must never stand in an argument list, where every user of the machine can read it.

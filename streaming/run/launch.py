@@ -23,8 +23,8 @@ from offsets.stores import open_store
 from offsets.structs import Owner, TopicState
 from streaming.config.reading import JobConfig
 from streaming.formats.settings import given_schema
-from streaming.hive import HiveRegistrar
-from streaming.hive_session import hive_told, unregistered
+from streaming.hive.registrar import HiveRegistrar
+from streaming.hive.session import hive_told, unregistered
 from streaming.run.admission import admit
 from streaming.run.committer import Committer
 from streaming.run.ownership import OURS, check_ownership

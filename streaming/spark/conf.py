@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
 from streaming.config.reading import SECRET_KEY, JobConfig
-from streaming.hive_session import hive_settings
+from streaming.hive.session import hive_settings
 from streaming.spark.masters import DEFAULT_MASTER, misplaced, on_this_machine
 from streaming.spark.taskstart import local_sockets
 from streaming.spark.watch import under_spark_submit

@@ -12,10 +12,10 @@ import pytest
 from offsets import codec
 from offsets.filesystems import LocalFilesystem
 from offsets.structs import Manifest, OffsetRange, StagedFile, TopicState
-from streaming import hive
-from streaming.hive import HiveRegistrar, Marks
+from streaming.hive import registrar as hive
+from streaming.hive.registrar import HiveRegistrar, Marks
+from streaming.hive.tables import Partition, Place, add_partitions, create_table, partition_of, partitions_of
 from streaming.sinks.names import batch_entry, encoded_folder
-from streaming.tables import Partition, Place, add_partitions, create_table, partition_of, partitions_of
 
 PLACE = Place("lake", "hdfs://nn/lake", "orders", "PARQUET")
 COLUMNS = (("id", "bigint"), ("Country", "string"), ("a`b", "double"))

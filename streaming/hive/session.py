@@ -12,8 +12,8 @@ from offsets.structs import Manifest
 from streaming.config.reading import JobConfig
 from streaming.formats import FORMATS
 from streaming.formats.settings import given_schema
-from streaming.hive import HiveRegistrar, Marks
-from streaming.tables import STORED_AS, Place
+from streaming.hive.registrar import HiveRegistrar, Marks
+from streaming.hive.tables import STORED_AS, Place
 
 if TYPE_CHECKING:
     import pyarrow as pa

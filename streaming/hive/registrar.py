@@ -19,9 +19,9 @@ from typing import Protocol
 from offsets import codec
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
+from streaming.hive.tables import Partition, Place, add_partitions, create_table, partitions_of
 from streaming.sinks.names import BATCHES
 from streaming.sinks.notes import numbered
-from streaming.tables import Partition, Place, add_partitions, create_table, partitions_of
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Tells Hive of tables and partitions, after their batches are committed."""
