@@ -13,10 +13,10 @@ from offsets.filesystems import check_url
 from offsets.rate import Rates
 from offsets.stores import check_store_url
 from streaming.config import values
-from streaming.event_times import EXTRACTORS, zone_problems
 from streaming.fetching.source import CLIENTS, LIBRDKAFKA
 from streaming.formats import CODECS, FORMATS
-from streaming.layouts import template_problems
+from streaming.layouts.event_times import EXTRACTORS, zone_problems
+from streaming.layouts.template import template_problems
 from streaming.transform.bad_records import FAIL, POLICIES
 from streaming.transform.enrichment import PLACES, WORKER
 from streaming.transform.recipe import MODES, RECORD

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from streaming.event_times import RECORD_FIELD
 from streaming.formats.settings import configured_format, given_schema
-from streaming.layouts import Layout
+from streaming.layouts.event_times import RECORD_FIELD
+from streaming.layouts.template import Layout
 from streaming.transform.enrichment import Setup
 from streaming.transform.recipe import CHUNK, Recipe
 

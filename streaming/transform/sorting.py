@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streaming.formats import UnfitError
-from streaming.layouts import Placer
+from streaming.layouts.template import Placer
 from streaming.records import Message, Record
 from streaming.rows import Routed
 from streaming.sinks.names import encoded_folder
@@ -105,7 +105,7 @@ class ChunkSorter:
             return [(routed(folder), Group(table, len(table) * bad))]
         if self._placer is None:
             return [("", Group(table))]
-        from streaming.table_layouts import split
+        from streaming.layouts.tables import split
 
         return [(directory, Group(part)) for directory, part in split(table, self._placer)]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.event_times import Minute, minute_of
 from streaming.formats import UnfitError
-from streaming.layouts import Layout, Placer, text_of
+from streaming.layouts.event_times import Minute, minute_of
+from streaming.layouts.template import Layout, Placer, text_of
 
 _MINUTE_MS = 60_000
 

@@ -13,8 +13,8 @@ from datetime import date, datetime
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from streaming.event_times import Minute, known_time, local_time, minute_of
 from streaming.formats.base import UnfitError
+from streaming.layouts.event_times import Minute, known_time, local_time, minute_of
 from streaming.sinks.names import MAX_COMPONENT, MAX_FOLDER, encoded_value
 
 # Of a fixed width each, whatever the machine's language.

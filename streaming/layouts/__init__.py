@@ -1,0 +1,1 @@
+"""Folders of rows: sink.path.format, event times, and both for whole Arrow tables."""
