@@ -22,7 +22,7 @@ if (_root / "streaming" / "__init__.py").is_file():  # a checkout; an installed 
     sys.path.insert(0, str(_root))
 
 try:
-    from streaming.pause_command import main
+    from streaming.commands.pause_job import main
 except ModuleNotFoundError as e:
     sys.exit(
         f"pause_job: {sys.executable} has no module {e.name}; "

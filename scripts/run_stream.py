@@ -23,7 +23,7 @@ if (_root / "streaming" / "__init__.py").is_file():
     sys.path.insert(0, str(_root))
 
 try:
-    from streaming.cli import main
+    from streaming.commands.run_stream import main
 except ModuleNotFoundError as e:
     sys.exit(
         f"run_stream: {sys.executable} has no module {e.name}; "

@@ -25,7 +25,7 @@ if (_root / "streaming" / "__init__.py").is_file():  # a checkout; an installed 
     sys.path.insert(0, str(_root))
 
 try:
-    from streaming.overview.command import main
+    from streaming.commands.show_offsets import main
 except ModuleNotFoundError as e:
     sys.exit(
         f"show_offsets: {sys.executable} has no module {e.name}; "

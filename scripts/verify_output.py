@@ -27,7 +27,7 @@ if (_root / "streaming" / "__init__.py").is_file():  # a checkout; an installed 
     sys.path.insert(0, str(_root))
 
 try:
-    from streaming.verification.command import main
+    from streaming.commands.verify_output import main
 except ModuleNotFoundError as e:
     sys.exit(
         f"verify_output: {sys.executable} has no module {e.name}; "

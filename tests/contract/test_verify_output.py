@@ -15,9 +15,9 @@ from offsets.codec import decode_manifest, decode_state, encode_manifest
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
 from offsets.structs import Manifest, State
+from streaming.commands.verify_output import main
 from streaming.sinks.names import batch_entry
 from streaming.verification import reading
-from streaming.verification.command import main
 from streaming.verification.verify import verify
 from tests.contract.file_places import APP, place_of, put, tree, visible
 from tests.contract.lakes import Lake

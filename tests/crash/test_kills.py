@@ -23,8 +23,8 @@ from offsets.stores import open_store
 from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka
 from servers.zookeeper_server import ZooKeeper
+from streaming.commands.verify_output import main as verify
 from streaming.sinks.file import StagedFileSink, open_sink
-from streaming.verification.command import main as verify
 
 from .reader import Lake, Reader
 

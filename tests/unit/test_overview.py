@@ -17,7 +17,8 @@ from offsets.manager import current_owner
 from offsets.planning import TopicSnapshot
 from offsets.stores import open_store
 from offsets.structs import TopicState
-from streaming.overview import command, looks
+from streaming.commands import show_offsets
+from streaming.overview import looks
 from streaming.overview.values import Row, ago, last_success, rows, seconds_of, strangers, successful_end
 from streaming.sinks.pause import Pause, set_pause
 from streaming.sinks.runs import keep_report
@@ -43,7 +44,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(looks, "MOMENT_SECONDS", 0.0)
 
     def run(*options: str) -> tuple[int, str]:
-        return command.main("", [str(job), *options]), capsys.readouterr().out
+        return show_offsets.main("", [str(job), *options]), capsys.readouterr().out
 
     return run
 

@@ -15,7 +15,8 @@ from offsets import failpoints
 from offsets.errors import UnavailableError
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.stores import open_store
-from streaming import cli, pause_command
+from streaming.commands import pause_job as pause_command
+from streaming.commands import run_stream as cli
 from streaming.run import pausing
 from streaming.run.pausing import PauseWatch, pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause

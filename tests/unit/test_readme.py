@@ -61,7 +61,7 @@ def test_every_exit_status_is_told() -> None:
 
 def test_every_flag_exists() -> None:
     """Flags of run_stream.py that the page names are those of its parser."""
-    from streaming.cli import arguments
+    from streaming.commands.run_stream import arguments
 
     known = set(arguments("")._option_string_actions)
     told = set(re.findall(r"(?:``|\s)(--(?:set|available-now|duration|recover|debug))\b", README))

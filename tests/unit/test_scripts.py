@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.cli import arguments
+from streaming.commands.run_stream import arguments
 from streaming.config.settings import SETTINGS
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

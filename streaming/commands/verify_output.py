@@ -12,7 +12,7 @@ from typing import NamedTuple
 from offsets.errors import ConfigError, StreamError
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
-from streaming.console import complain, job_arguments, read_config, set_up_logging
+from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
 from streaming.verification.output import FORMATS
 from streaming.verification.verify import verify
 

@@ -10,7 +10,7 @@ from contextlib import closing
 
 from offsets.errors import StreamError, UnavailableError
 from offsets.stores import open_store
-from streaming.console import complain, job_arguments, read_config, set_up_logging
+from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
 from streaming.overview.looks import ANSWER_SECONDS, look
 from streaming.overview.output import FORMATS
 from streaming.overview.values import Overview, seconds_of, too_old

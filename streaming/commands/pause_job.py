@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from offsets.errors import StreamError
 from offsets.filesystems import Filesystem, open_filesystem
-from streaming.console import complain, job_arguments, read_config, set_up_logging
+from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, set_pause
 
