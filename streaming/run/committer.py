@@ -15,27 +15,11 @@ from offsets.failpoints import reach
 from offsets.manager import OffsetManager
 from offsets.planning import Plan
 from offsets.protocol import advance
-from offsets.structs import Manifest, OffsetRange, StagedFile
+from offsets.structs import Manifest
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES, BatchLogRetention
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """What a task reports of its range: one per partition, whatever was retried or speculated."""
-
-    range: OffsetRange
-    files: tuple[StagedFile, ...]
-    records: int  # fetched
-    filtered: int  # for which the function returned nothing
-    bad: int  # of which `quarantined` and `skipped` are in no data file; the others the function has marked itself
-    times: Mapping[str, float] = field(default_factory=dict)  # seconds by step
-    quarantined: int = 0
-    skipped: int = 0
-    first_bad: str = ""  # of those two: where it lies and what is wrong with it
-    schemas: Mapping[str, str] = field(default_factory=dict)  # under which tables were written; text, by table
-    inferred: Mapping[str, str] | None = None  # of tables not known yet, perhaps none: then nothing was staged
+from streaming.tasks.result import TaskResult
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from offsets.structs import Manifest, OffsetRange, TopicPartition
-from streaming.run.committer import TaskResult
 from streaming.sinks.names import is_data
+from streaming.tasks.result import TaskResult
 
 Offsets = dict[str, dict[str, int]]
 

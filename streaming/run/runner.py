@@ -23,13 +23,14 @@ from offsets.backpressure import Measured
 from offsets.errors import BatchError, StreamError
 from offsets.manager import OffsetManager
 from offsets.structs import OffsetRange
-from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
+from streaming.run.committer import Batch, Committer, Stopwatch
 from streaming.run.pacing import Pacing
 from streaming.run.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
 from streaming.spark.direct import millis
 from streaming.tasks.errors import from_spark
+from streaming.tasks.result import TaskResult
 from streaming.tasks.times import added_up
 
 if TYPE_CHECKING:

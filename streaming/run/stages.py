@@ -14,10 +14,10 @@ from offsets.structs import OffsetRange
 from streaming.config.reading import JobConfig
 from streaming.fetching.source import Client
 from streaming.formats.settings import refuse_unfit
-from streaming.run.committer import TaskResult
 from streaming.run.runner import StageBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
+from streaming.tasks.result import TaskResult
 from streaming.tasks.sealed import Sealed
 from streaming.tasks.task import StageTask
 from streaming.transform.enrichment import DRIVER, OnDriver

@@ -16,12 +16,12 @@ from offsets.structs import OffsetRange
 from streaming.fetching.ranges import read_range
 from streaming.fetching.source import Client
 from streaming.records import Message
-from streaming.run.committer import TaskResult
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block
 from streaming.spark.taskstart import forget_archives
 from streaming.tasks.errors import crossing
+from streaming.tasks.result import TaskResult
 from streaming.tasks.times import Metered, in_steps
 from streaming.transform.bad_records import QUARANTINE
 from streaming.transform.blocks import MissingSchema

@@ -11,11 +11,12 @@ from offsets.planning import Plan
 from offsets.store import OffsetStore
 from offsets.structs import OffsetRange, TopicState
 from streaming.formats import open_format
-from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
+from streaming.run.committer import Batch, Committer, Stopwatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES
 from streaming.sinks.staging import Block
+from streaming.tasks.result import TaskResult
 from tests.contract.file_places import APP
 
 TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"

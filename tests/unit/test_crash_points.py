@@ -27,10 +27,11 @@ from offsets.structs import OffsetRange, State
 from streaming.config.reading import JobConfig, load
 from streaming.formats import open_format
 from streaming.run.admission import admit
-from streaming.run.committer import Batch, Committer, Stopwatch, TaskResult
+from streaming.run.committer import Batch, Committer, Stopwatch
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block
+from streaming.tasks.result import TaskResult
 
 PARTITIONS, RECORDS, BATCH = 2, 6, 4
 SNAPSHOT = {"t": TopicSnapshot("id", {p: (0, RECORDS) for p in range(PARTITIONS)})}

@@ -19,12 +19,12 @@ from offsets.structs import OffsetRange
 from streaming.config.reading import load
 from streaming.formats import open_format
 from streaming.run import launch
-from streaming.run.committer import TaskResult
 from streaming.run.launch import Launch, Options, held
 from streaming.run.progress import RunProgress
 from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.staging import Block
+from streaming.tasks.result import TaskResult
 
 JOB = """
 [job]

@@ -18,10 +18,11 @@ from offsets.planning import Plan
 from offsets.store import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
 from streaming.run import runner
-from streaming.run.committer import Committer, TaskResult
+from streaming.run.committer import Committer
 from streaming.run.pacing import Pace, Pacing
 from streaming.run.progress import BatchReport
 from streaming.run.runner import AT_THE_ENDS, DRAINED, TICK_SECONDS, Drain, Runner
+from streaming.tasks.result import TaskResult
 
 START = datetime(2026, 11, 21, 12, 0, 0)
 

@@ -22,11 +22,12 @@ from offsets.planning import Plan
 from offsets.structs import OffsetRange, State, TopicState
 from streaming.records import Record
 from streaming.rows import Routed
-from streaming.run.committer import Batch, TaskResult, manifest_of
+from streaming.run.committer import Batch, manifest_of
 from streaming.run.stages import stage_with
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.tasks import task
+from streaming.tasks.result import TaskResult
 from streaming.transform import recipe
 from tests.unit.test_crash_points import IDS, World
 

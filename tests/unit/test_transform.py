@@ -20,9 +20,9 @@ from streaming.formats import open_format
 from streaming.layouts.template import Layout
 from streaming.records import Record, from_message
 from streaming.rows import Routed
-from streaming.run.committer import TaskResult
 from streaming.run.stages import check_share
 from streaming.sinks.staging import Block
+from streaming.tasks.result import TaskResult
 from streaming.transform import enrichment, recipe
 from streaming.transform.blocks import MissingSchema
 from streaming.transform.chunks import Chunk
