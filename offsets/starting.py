@@ -6,11 +6,11 @@ asks Kafka: the offsets that belong to times are given to it.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from offsets.errors import ConfigError
+from offsets.nearest import nearest
 from offsets.planning import TopicSnapshot
 from offsets.structs import TopicPartition, TopicState
 
@@ -91,19 +91,19 @@ def _refuse(problems: list[str], setting: str | None) -> None:
 def _same_for_all(word: str, snapshot: Snapshot) -> Numbers:
     words = {"earliest": EARLIEST, "latest": LATEST}
     if word not in words:
-        _refuse([f"{OFFSETS}: expected earliest, latest or JSON, found {word!r}{_nearest(word, words)}"], OFFSETS)
+        _refuse([f"{OFFSETS}: expected earliest, latest or JSON, found {word!r}{nearest(word, words)}"], OFFSETS)
     return {name: dict.fromkeys(now.partitions, words[word]) for name, now in snapshot.items()}
 
 
 def _unnamed(setting: str, wanted: Numbers, snapshot: Snapshot) -> Iterator[str]:
     """What is named and not there, or there and not named."""
     for name in sorted(wanted.keys() - snapshot.keys()):
-        yield f"{setting} names topic {name}, which is not read{_nearest(name, snapshot)}"
+        yield f"{setting} names topic {name}, which is not read{nearest(name, snapshot)}"
     for name, now in sorted(snapshot.items()):
         if name in wanted:
             yield from _unnamed_partitions(setting, name, wanted[name], now)
         else:
-            hint = _nearest(name, wanted.keys() - snapshot.keys())
+            hint = nearest(name, wanted.keys() - snapshot.keys())
             yield f"{setting} says nothing about topic {name}{hint}"
 
 
@@ -134,8 +134,3 @@ def _list_partitions(now: TopicSnapshot) -> str:
         if now.partitions
         else "it has no partitions"
     )
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {' or '.join(found)}?" if found else ""

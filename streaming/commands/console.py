@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from offsets.errors import ConfigError, StreamError
-from streaming.config.reading import JobConfig, load
+from streaming.config.job import JobConfig
+from streaming.config.reading import load
 from streaming.tasks.errors import trace
 
 T = TypeVar("T")

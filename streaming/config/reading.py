@@ -1,31 +1,28 @@
-"""Every setting of a job, as one frozen value.  Reads INI text; never connects, never opens a second file.
+"""From the text of a job file to a JobConfig.  Never connects, never opens a second file.
 
 All mistakes are found at once and raised as one ConfigError; what is not known is refused with the nearest name.
+Whether settings go together is said by those whose settings they are: formats, transform, hive, spark, source.
 """
 
 from __future__ import annotations
 
 import configparser
-import difflib
 import os
 import re
-import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from offsets.errors import ConfigError
 from offsets.filesystems import overlap
+from offsets.nearest import nearest
 from offsets.rate import Rates
-from offsets.starting import AtTimes, Numbers, Spec
+from streaming.config.job import JobConfig
 from streaming.config.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
 from streaming.fetching.kafka_python_properties import unmatched_properties
 from streaming.fetching.source import KAFKA_PYTHON
 from streaming.formats.settings import format_problems
 from streaming.hive.tables import hive_problems
 from streaming.source.client import refused_properties
-from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription
 from streaming.spark.masters import DEFAULT_MASTER, misplaced
 from streaming.transform.settings import transform_problems
 
@@ -35,81 +32,6 @@ REFUSED_SPARK = {
     "spark.streaming.concurrentJobs": "batches must be committed one after the other",
     "spark.streaming.stopGracefullyOnShutdown": "the run drains by itself on SIGTERM; a second way can hang",
 }
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """One job.  Field by field it is what SETTINGS documents; `job_file` is its path, for messages and remedies."""
-
-    job_file: str
-    name: str
-    function: str | None
-    function_mode: str
-    setup: str | None
-    setup_on: str
-    setup_refresh_batches: int | None
-    bad_records: str
-    max_bad_share: float | None
-    batch_interval_ms: int
-    subscribe: Subscribe | None
-    subscribe_pattern: SubscribePattern | None
-    assign: Assign | None
-    starting_offsets: Spec | None
-    starting_timestamp: int | None
-    starting_offsets_by_timestamp: Numbers | None
-    starting_strategy: str
-    max_offsets_per_trigger: int | None
-    client: str  # that the executors read with
-    store: str
-    session_timeout_ms: int
-    retain_states: int
-    sink_path: str
-    retain_batches: int
-    retain_runs: int
-    sink_format: str
-    compression: str | None
-    compression_level: int | None
-    schema_file: str | None
-    path_format: str | None
-    timezone: str
-    timestamp_extractor: str
-    timestamp_field: str | None
-    hive_integration: bool
-    hive_metastore_uris: str | None
-    hive_database: str
-    hive_location: str | None
-    rates: Rates
-    kafka: Mapping[str, str] = field(repr=False)  # may hold secrets
-    spark: Mapping[str, str] = field(repr=False)
-
-    @property
-    def job(self) -> str:
-        """The job file as a shell takes it, for the commands that remedies print."""
-        return shlex.quote(self.job_file)
-
-    @property
-    def subscription(self) -> Subscription:
-        """What is read: the one of the three that is set."""
-        given: tuple[Subscription | None, ...] = (self.subscribe, self.subscribe_pattern, self.assign)
-        return next(each for each in given if each is not None)
-
-    @property
-    def start(self) -> Spec | AtTimes:
-        """Where a first launch begins: the most exact of those that are set, in Structured Streaming's order."""
-        for times in (self.starting_timestamp, self.starting_offsets_by_timestamp):
-            if times is not None:
-                return AtTimes(times, self.starting_strategy == "latest")
-        return self.starting_offsets or {}
-
-    @property
-    def user_code(self) -> tuple[str, ...]:
-        """The functions that the job names: its code may lie beside the job file."""
-        return tuple(name for name in (self.function, self.setup) if name is not None)
-
-    @property
-    def folder(self) -> Path:
-        """The job file's folder: its function's code may lie there."""
-        return Path(self.job_file).resolve().parent
 
 
 def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> JobConfig:
@@ -231,12 +153,6 @@ def _unknown(options: Mapping[str, str]) -> list[str]:
         else f"{option}: unknown section [{section}]{nearest(section, sections)}"
         for option in strange
     ]
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, if there is any."""
-    near = difflib.get_close_matches(word, list(words), 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _unmatched(fields: Mapping[str, Any], kafka: Mapping[str, str]) -> list[str]:

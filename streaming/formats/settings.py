@@ -6,13 +6,11 @@ Driver, before anything is connected to.  What a format writes is the business o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offsets.errors import ConfigError
+from streaming.config.job import JobConfig
 from streaming.formats import FORMATS, Format, open_format
-
-if TYPE_CHECKING:
-    from streaming.config.reading import JobConfig
 
 
 def format_problems(fields: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.formats import FORMATS
 from streaming.formats.settings import given_schema
 from streaming.hive.registrar import HiveRegistrar, Marks

@@ -16,7 +16,7 @@ from offsets.filesystems import open_filesystem
 from offsets.planning import TopicSnapshot
 from offsets.store import OffsetStore
 from offsets.structs import State
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.runs import reports

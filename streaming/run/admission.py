@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from offsets.launching import Decision, first_launch
 from offsets.manager import OffsetManager
 from offsets.structs import State, TopicState
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.sinks.file import StagedFileSink
 
 

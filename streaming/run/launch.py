@@ -21,7 +21,7 @@ from offsets.rate import Limits
 from offsets.store import OffsetStore
 from offsets.stores import open_store
 from offsets.structs import Owner, TopicState
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.formats.settings import given_schema
 from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.session import hive_told, unregistered

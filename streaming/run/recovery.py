@@ -12,7 +12,7 @@ from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
 from offsets.structs import TopicState
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.run.runner import TICK_SECONDS, Drain, Runner
 from streaming.spark.conf import configured, without_secrets
 from streaming.spark.direct import range_stream

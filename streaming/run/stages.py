@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import BatchError
 from offsets.structs import OffsetRange
-from streaming.config.reading import JobConfig
+from streaming.config.job import JobConfig
 from streaming.fetching.source import Client
 from streaming.formats.settings import refuse_unfit
 from streaming.run.runner import StageBatch

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from offsets.backpressure import Estimate, Measured, estimated, limit
 from offsets.errors import ConfigError, DataLossError, Loss
+from offsets.nearest import nearest
 from offsets.planning import Plan, plan
 from offsets.rate import UNLIMITED, Limits
 from offsets.structs import TopicPartition, TopicState
-from streaming.config.reading import nearest
 from streaming.source.broker import Broker
 from streaming.source.subscription import Snapshot, Subscription, included, merged, visible
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
-from streaming.config.reading import SECRET_KEY, JobConfig
+from streaming.config.job import JobConfig
+from streaming.config.reading import SECRET_KEY
 from streaming.hive.session import hive_settings
 from streaming.spark.masters import DEFAULT_MASTER, misplaced, on_this_machine
 from streaming.spark.taskstart import local_sockets

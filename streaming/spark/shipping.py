@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offsets.errors import ConfigError
+from streaming.config.job import JobConfig
 from streaming.transform.user_code import load
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
-
-    from streaming.config.reading import JobConfig
 
 PACKAGES = ("offsets", "streaming")
 

@@ -6,16 +6,14 @@ Driver, before anything is connected to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from streaming.config.job import JobConfig
 from streaming.formats.settings import configured_format, given_schema
 from streaming.layouts.event_times import RECORD_FIELD
 from streaming.layouts.template import Layout
 from streaming.transform.enrichment import Setup
 from streaming.transform.recipe import CHUNK, Recipe
-
-if TYPE_CHECKING:
-    from streaming.config.reading import JobConfig
 
 
 def transform_problems(fields: Mapping[str, Any]) -> list[str]:

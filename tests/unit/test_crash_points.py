@@ -24,7 +24,8 @@ from offsets.rate import Limits
 from offsets.starting import starting_topics
 from offsets.stores import open_store
 from offsets.structs import OffsetRange, State
-from streaming.config.reading import JobConfig, load
+from streaming.config.job import JobConfig
+from streaming.config.reading import load
 from streaming.formats import open_format
 from streaming.run.admission import admit
 from streaming.run.committer import Batch, Committer, Stopwatch

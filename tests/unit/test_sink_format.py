@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.config.reading import JobConfig, load
+from streaming.config.job import JobConfig
+from streaming.config.reading import load
 from streaming.formats import open_format
 from streaming.formats.schemas import from_json
 from streaming.formats.settings import configured_format, given_schema
