@@ -21,27 +21,10 @@ from hdfs import HdfsError, InsecureClient
 
 from offsets.errors import SinkError, UnavailableError
 from offsets.filesystems.base import FileStatus, checked
+from offsets.filesystems.webhdfs_errors import REACH, raise_for_error, translated
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 SPOOL_BYTES = 1 << 20  # per open file in memory; the rest waits on the executor's disk
-REACH = "check the address, and that NameNode and DataNode run and are out of safe mode; then launch again"
-EXISTS = ("FileAlreadyExistsException",)
-MISSING = ("FileNotFoundException",)
-REFUSED = {
-    "AccessControlException": "give this user (URL?user=NAME) the right to read and write there",
-    "SecurityException": "give this user (URL?user=NAME) the right to read and write there",
-    "NSQuotaExceededException": "raise the name quota of the directory, or remove what is no longer needed",
-    "DSQuotaExceededException": "raise the space quota of the directory, or remove what is no longer needed",
-    "QuotaByStorageTypeExceededException": "raise the quota of the directory, or remove what is no longer needed",
-    "MaxDirectoryItemsExceededException": "raise dfs.namenode.fs-limits.max-directory-items, or move files away from "
-    "that directory; then launch again: the batch is finished then",
-    "PathComponentTooLongException": "raise dfs.namenode.fs-limits.max-component-length",
-    "ParentNotDirectoryException": "a part of the path is a file: choose another path",
-    "PathIsNotEmptyDirectoryException": "the directory is not empty",
-    "InvalidPathException": "choose another path",
-    "IllegalArgumentException": "choose another path",
-    "UnsupportedOperationException": "the server is too old, or this operation is switched off",
-}
 
 
 @dataclass(frozen=True)
@@ -133,7 +116,7 @@ class WebHdfsFilesystem:
         session = requests.Session()  # its adapters never retry, unless told to
         session.trust_env = False  # no proxy and no .netrc from wherever the executor happens to run
         session.params = {"user.name": self.user}
-        session.hooks["response"].append(_raise_for_error)
+        session.hooks["response"].append(raise_for_error)
         return session
 
     @cached_property
@@ -155,24 +138,10 @@ class WebHdfsFilesystem:
         try:
             yield
         except HdfsError as e:
-            raise self._translated(e, path) from e
+            raise translated(e, f"{self.url}: {self._at(path)}") from e
         except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
             why = type(e).__name__
             raise UnavailableError(f"no answer from {self.namenode} for {self._at(path)} ({why})", REACH) from e
-
-    def _translated(self, error: HdfsError, path: str) -> Exception:
-        name, where = error.exception, f"{self.url}: {self._at(path)}"
-        if name in EXISTS:
-            return FileExistsError(f"{where} exists")
-        if name in MISSING:
-            return FileNotFoundError(f"{where} does not exist, or its parent")
-        told, *_frames = str(error.message).split("\n\tat ")  # some answers carry the server's whole stack trace
-        text = " ".join(told.split())[:300]
-        if name is None:  # HdfsCLI's own judgement of an answer
-            return SinkError(f"{where}: {text}", REFUSED["InvalidPathException"])
-        if name in REFUSED:
-            return SinkError(f"{where}: {name}: {text}", REFUSED[name])
-        return UnavailableError(f"{where}: {name}: {text}", REACH)
 
 
 class WebHdfsWriter:
@@ -213,15 +182,3 @@ def _status_of(name: str, found: Any) -> FileStatus:
     number = found.get("fileId")  # never used again, and kept by renames; an HttpFS gateway does not tell it
     identity = f"{number} {found['length']} {found['modificationTime']}" if number else ""
     return FileStatus(name, found["length"], found["type"] == "DIRECTORY", identity)
-
-
-def _raise_for_error(answer: requests.Response, **_: Any) -> None:
-    """HdfsCLI does this too, but stumbles over JSON that is not Hadoop's."""
-    if answer.status_code < 400:
-        return
-    try:
-        remote = answer.json()["RemoteException"]
-        name, message = str(remote["exception"]), str(remote["message"])
-    except (ValueError, KeyError, TypeError):
-        name, message = f"HTTP {answer.status_code}", str(answer.reason)
-    raise HdfsError(message, exception=name)

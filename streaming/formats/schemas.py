@@ -1,4 +1,4 @@
-"""The schema of a table: found in rows, put together from several, settled.  Pure.
+"""The schema of a table: found in rows, and settled.  Pure.
 
 The types of columns: bool, int32, int64, float32, float64, string, binary, date32, timestamp (ms or us, in UTC),
 decimal128, and struct, list and map (of string keys) of these.  `null` is the type of a column of which nothing but
@@ -19,11 +19,9 @@ import pyarrow as pa
 from streaming.formats.base import UnfitError
 from streaming.formats.columns import Rows, joined, mappings, row_kind
 from streaming.formats.schema_text import MICROS, MILLIS
-from streaming.formats.schema_text import from_json as from_json
-from streaming.formats.schema_text import to_json as to_json
+from streaming.formats.unions import MAX_DIGITS, united_types
 
 MAX_DEPTH = 50  # of rows within rows; past that it is no table, and near where Python gives up
-MAX_DIGITS = 38
 EMPTY_OBJECT = pa.struct([])
 _LEAVES: Mapping[type, pa.DataType] = {  # the first that a value is an instance of
     bool: pa.bool_(),
@@ -48,11 +46,6 @@ def infer(rows: Rows) -> pa.Schema:
         return pa.schema(_inferred_fields(rows, ""))
     except UnicodeEncodeError as e:
         raise UnfitError(f"a field's name cannot be written in UTF-8 ({e.reason})") from None
-
-
-def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
-    """What takes the rows of all; fields in the order of their first appearance.  UnfitError if nothing can."""
-    return pa.schema(reduce(lambda a, b: _united(a, b, ""), map(list, schemas), []))
 
 
 def settled(schema: pa.Schema) -> pa.Schema:
@@ -118,7 +111,7 @@ def _inferred(values: Sequence[Any], path: str) -> pa.DataType:
     types = []
     for kind in sorted(set(map(type, values)) - {type(None)}, key=lambda kind: kind.__name__):
         types.append(_of_kind(kind, [v for v in values if type(v) is kind], path))
-    return reduce(lambda a, b: _united_types(a, b, path), types, pa.null())
+    return reduce(lambda a, b: united_types(a, b, path), types, pa.null())
 
 
 def _of_kind(kind: type, values: list[Any], path: str) -> pa.DataType:
@@ -142,53 +135,6 @@ def _decimal(values: Iterable[Decimal], path: str) -> pa.DataType:
     if len(scales) < len(exponents) or max(scales) > MAX_DIGITS:
         raise UnfitError(f"field {path}: a Decimal must be a number of at most {MAX_DIGITS} digits")
     return pa.decimal128(MAX_DIGITS, max(scales))
-
-
-def _united(a: Sequence[pa.Field], b: Sequence[pa.Field], path: str) -> list[pa.Field]:
-    fields = {field.name: field for field in a}
-    for field in b:
-        known = fields.get(field.name)
-        type_ = _united_types(known.type, field.type, joined(path, field.name)) if known else field.type
-        fields[field.name] = pa.field(field.name, type_)
-    return [pa.field(field.name, field.type) for field in fields.values()]
-
-
-def _united_types(a: pa.DataType, b: pa.DataType, path: str) -> pa.DataType:
-    types = pa.types
-    if a == b or types.is_null(b):
-        return a
-    if types.is_null(a):
-        return b
-    if types.is_struct(a) and types.is_struct(b):
-        return pa.struct(_united(list(a), list(b), path))
-    if types.is_list(a) and types.is_list(b):
-        return pa.list_(_united_types(a.value_type, b.value_type, f"{path}[]"))
-    if types.is_map(a) and types.is_map(b):
-        return pa.map_(pa.string(), _united_types(a.item_type, b.item_type, f"{path} value"))
-    if types.is_timestamp(a) and types.is_timestamp(b):
-        return MICROS
-    return _united_numbers(a, b, path)
-
-
-def _united_numbers(a: pa.DataType, b: pa.DataType, path: str) -> pa.DataType:
-    both = (a, b)
-    if all(map(pa.types.is_integer, both)):
-        return pa.int64()
-    if all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in both):
-        return pa.float64()
-    if all(pa.types.is_integer(t) or pa.types.is_decimal(t) for t in both):
-        digits = [(_precision(t) - _scale(t), _scale(t)) for t in both]
-        scale = max(s for _, s in digits)
-        return pa.decimal128(min(MAX_DIGITS, max(d for d, _ in digits) + scale), scale)
-    raise UnfitError(f"field {path} is {a} in some rows and {b} in others; set sink.schema to say which it is")
-
-
-def _precision(type_: pa.DataType) -> int:
-    return int(type_.precision) if pa.types.is_decimal(type_) else 19
-
-
-def _scale(type_: pa.DataType) -> int:
-    return int(type_.scale) if pa.types.is_decimal(type_) else 0
 
 
 def _settled(type_: pa.DataType) -> pa.DataType:

@@ -65,7 +65,7 @@ class Columns:
 
     def _schema(self, table: str, manifest: Manifest) -> pa.Schema:
         from streaming.formats.as_is import AS_IS_SCHEMA
-        from streaming.formats.schemas import from_json
+        from streaming.formats.schema_text import from_json
 
         return from_json(self.given or manifest.schemas[table]) if self.function else AS_IS_SCHEMA
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from streaming.formats import UnfitError
 from streaming.layouts.event_times import Minute, minute_of
-from streaming.layouts.template import Layout, Placer, text_of
+from streaming.layouts.folders import Layout, Placer, text_of
 
 _MINUTE_MS = 60_000
 

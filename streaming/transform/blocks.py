@@ -65,7 +65,7 @@ class MessageBlocks:
 @lru_cache(maxsize=256)  # executor: once per process, not once per block
 def parsed(schema: str) -> pa.Schema:
     """The schema that a text form stands for."""
-    from streaming.formats.schemas import from_json
+    from streaming.formats.schema_text import from_json
 
     return from_json(schema)
 

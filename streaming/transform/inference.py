@@ -36,7 +36,8 @@ class Sketch:
             self._count(self._seen.setdefault(table, Counter()), group.rows)
 
     def _count(self, seen: Counter[str], rows: Any) -> None:
-        from streaming.formats.schemas import infer, to_json
+        from streaming.formats.schema_text import to_json
+        from streaming.formats.schemas import infer
 
         try:
             seen[to_json(infer(rows))] += len(rows)
@@ -51,7 +52,8 @@ class Sketch:
 
 
 def _of_most(seen: Counter[str]) -> str:
-    from streaming.formats.schemas import from_json, to_json, unify
+    from streaming.formats.schema_text import from_json, to_json
+    from streaming.formats.unions import unify
 
     schema = None
     for text, _ in seen.most_common():
@@ -71,7 +73,9 @@ def settled_schemas(format_: Format, found: Iterable[Mapping[str, str]]) -> dict
 
 
 def _settled(format_: Format, table: str, schemas: Sequence[str]) -> str:
-    from streaming.formats.schemas import from_json, settled, to_json, unify
+    from streaming.formats.schema_text import from_json, to_json
+    from streaming.formats.schemas import settled
+    from streaming.formats.unions import unify
 
     if not schemas:
         return ""

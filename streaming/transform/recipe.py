@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.formats import Format
-from streaming.layouts.template import Layout, Placer
+from streaming.layouts.folders import Layout, Placer
 from streaming.transform.bad_records import FAIL, Rejected
 from streaming.transform.blocks import MessageBlocks, RowBlocks
 from streaming.transform.calling import Calls, ChunkCalls, NoCalls, RecordCalls

@@ -11,7 +11,7 @@ from typing import Any
 from streaming.config.job import JobConfig
 from streaming.formats.settings import configured_format, given_schema
 from streaming.layouts.event_times import RECORD_FIELD
-from streaming.layouts.template import Layout
+from streaming.layouts.folders import Layout
 from streaming.transform.enrichment import Setup
 from streaming.transform.recipe import CHUNK, Recipe
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streaming.formats import UnfitError
-from streaming.layouts.template import Placer
+from streaming.layouts.folders import Placer
 from streaming.records import Message, Record
 from streaming.rows import Routed
 from streaming.sinks.names import encoded_folder

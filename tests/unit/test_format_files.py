@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from streaming.formats import FORMATS, BadItemError, Format, UnfitError, open_format
 from streaming.formats import parquet as parquet_module
 from streaming.formats.as_is import AS_IS_SCHEMA
-from streaming.formats.schemas import from_json, to_json
+from streaming.formats.schema_text import from_json, to_json
 from tests.unit.typed_rows import FLAT_SCHEMAS, SCHEMAS, UTC, rows_of
 
 if sys.version_info >= (3, 14):

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from offsets.filesystems.base import checked
 from streaming.formats import UnfitError
-from streaming.layouts.template import DIRECTIVES, Layout, Placer, parsed
+from streaming.layouts.folders import Layout, Placer
+from streaming.layouts.template import DIRECTIVES, parsed
 from streaming.sinks.names import MAX_COMPONENT, NULL, table_of
 
 HIVE = "{topic}/country={country}/dt=%Y-%m-%d/hr=%H"

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from streaming.formats import UnfitError, open_format
 from streaming.formats.as_is import AS_IS_SCHEMA
 from streaming.formats.columns import from_rows
-from streaming.formats.schema_text import MICROS, MILLIS
-from streaming.formats.schemas import from_json, infer, settled, to_json, unify
+from streaming.formats.schema_text import MICROS, MILLIS, from_json, to_json
+from streaming.formats.schemas import infer, settled
+from streaming.formats.unions import unify
 from tests.unit.typed_rows import ODD_SCHEMAS, TEXT, UTC
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=UTC)

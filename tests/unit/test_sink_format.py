@@ -10,7 +10,7 @@ from offsets.errors import ConfigError
 from streaming.config.job import JobConfig
 from streaming.config.reading import load
 from streaming.formats import open_format
-from streaming.formats.schemas import from_json
+from streaming.formats.schema_text import from_json
 from streaming.formats.settings import configured_format, given_schema
 
 JOB = """

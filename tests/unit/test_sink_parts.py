@@ -15,6 +15,7 @@ from hdfs import HdfsError
 from offsets.errors import ConfigError, DestinationExistsError, RegisterError, SinkError, UnavailableError
 from offsets.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
 from offsets.filesystems.webhdfs import WebHdfsWriter
+from offsets.filesystems.webhdfs_errors import translated
 from offsets.structs import Manifest, OffsetRange, TopicState
 from streaming.formats import open_format
 from streaming.sinks import staging
@@ -213,19 +214,17 @@ def test_what_the_driver_does_not_see_whole_is_never_decided(tmp_path: Path, see
 
 def test_a_full_directory_of_hdfs_is_told_as_such() -> None:
     """Trying again would never help: exit 1 with the setting, not 69."""
-    filesystem = WebHdfsFilesystem("http://h:9870", "/d", "u")
-    refusal = filesystem._translated(HdfsError("limit", exception="MaxDirectoryItemsExceededException"), "a")
+    refusal = translated(HdfsError("limit", exception="MaxDirectoryItemsExceededException"), "webhdfs://h:9870/d/a")
     assert isinstance(refusal, SinkError)
     assert "max-directory-items" in refusal.remedy
 
 
 def test_a_refusal_of_hdfs_is_told_without_the_servers_trace() -> None:
     """Some answers carry it, behind the one line that says who may not do what."""
-    filesystem = WebHdfsFilesystem("http://h:9870", "/d", "u")
     message = (
         'Permission denied: user=u, inode="/d"\n\tat org.apache.hadoop.X.check(X.java:1)\n\tat java.Y.run(Y.java:2)'
     )
-    refusal = filesystem._translated(HdfsError(message, exception="AccessControlException"), "a")
+    refusal = translated(HdfsError(message, exception="AccessControlException"), "webhdfs://h:9870/d: /d/a")
     assert str(refusal).endswith('inode="/d"')
 
 

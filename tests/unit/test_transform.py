@@ -17,7 +17,7 @@ from confluent_kafka import Message
 from offsets.errors import BadRecordError, BatchError, ConfigError
 from offsets.structs import OffsetRange
 from streaming.formats import open_format
-from streaming.layouts.template import Layout
+from streaming.layouts.folders import Layout
 from streaming.records import Record, from_message
 from streaming.rows import Routed
 from streaming.run.stages import check_share
