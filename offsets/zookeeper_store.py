@@ -7,8 +7,6 @@ versions from 0 anew, so each write is also held against the znode's creation id
 
 from __future__ import annotations
 
-import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import (
     AuthFailedError,
     BadVersionError,
-    CancelledError,
     KazooException,
     NoAuthError,
     NodeExistsError,
@@ -34,16 +31,15 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.failpoints import reach
-from offsets.owners import owner_from_json, owner_to_json
 from offsets.store import Versioned, check_size
 from offsets.structs import Owner
 from offsets.verdicts import fenced, other_register
+from offsets.zookeeper_lock import acquire, first_contender
 from offsets.zookeeper_session import Session, Unknown
 
 EXPIRY_SLACK = 3.0  # a server expires sessions in steps of its tick (2 s by default), counted from the last heartbeat
 SHORTEST_SESSION = 4.0  # what a server with default settings makes of anything below
 LONGEST_SESSION = 12.0  # so that a dead holder is noticed within 15 s
-_CONTENDER = re.compile(r"__lock__(\d{10})$")
 
 
 class ZookeeperStore:
@@ -94,7 +90,9 @@ class ZookeeperStore:
         self._locking.add(session)
         try:
             with self._explained():
-                self._acquire(session, owner, wait)
+                began = time.monotonic()
+                if not acquire(session, self._lock_path, owner, wait, self._deadline):
+                    raise AlreadyRunningError(self.holder(), "unknown", time.monotonic() - began)
             yield
         finally:
             session.close()
@@ -102,7 +100,7 @@ class ZookeeperStore:
 
     def holder(self) -> Owner | None:
         with self._explained():
-            return self._first_contender(Deadline(self._deadline))
+            return first_contender(self._session, self._lock_path, Deadline(self._deadline))
 
     def close(self) -> None:
         for session in (self._session, *self._locking):
@@ -149,34 +147,6 @@ class ZookeeperStore:
     def _sync_and_get(self, zk: KazooClient) -> Any:
         zk.sync_async(self._register)  # one connection keeps the order; if it breaks, both are asked again
         return zk.get_async(self._register)
-
-    def _acquire(self, session: Session, owner: Owner, wait: float) -> None:
-        began = time.monotonic()
-        lock = session.client(Deadline(self._deadline)).Lock(self._lock_path, owner_to_json(owner))
-        # kazoo's own timeout begins anew with each wake, and does not cover a request without an answer
-        give_up = threading.Timer(wait, lock.cancel) if wait > 0 else None
-        try:
-            if give_up:
-                give_up.start()
-            acquired = session.at_most(wait + self._deadline, lambda: lock.acquire(blocking=wait > 0))
-        except CancelledError:
-            acquired = False
-        finally:
-            if give_up:
-                give_up.cancel()
-        if not acquired:
-            raise AlreadyRunningError(self.holder(), "unknown", time.monotonic() - began)
-
-    def _first_contender(self, until: Deadline) -> Owner | None:
-        try:
-            names = self._session.read(until, lambda zk: zk.get_children_async(self._lock_path))
-            found = min((m for m in map(_CONTENDER.search, names) if m), key=lambda m: int(m[1]), default=None)
-            if found is None:
-                return None
-            text, _ = self._session.read(until, lambda zk: zk.get_async(f"{self._lock_path}/{found.string}"))
-        except NoNodeError:  # no lock was ever taken, or its holder has gone between the two looks
-            return None
-        return owner_from_json(text)
 
     def _new_session(self) -> Session:
         return self._session_type(self._hosts, self._session_timeout, self._deadline / (self._hosts.count(",") + 2))
