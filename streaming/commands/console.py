@@ -15,7 +15,7 @@ from streaming.config.reading import load
 from streaming.tasks.errors import trace
 
 T = TypeVar("T")
-QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.source.broker", "kafka")
+QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.source.client", "kafka")
 
 
 def job_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -10,10 +10,11 @@ from contextlib import closing
 
 from offsets.errors import StreamError, UnavailableError
 from offsets.stores import open_store
-from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
+from streaming.commands.console import complain, job_arguments, read_config, set_up_logging, told
+from streaming.config.values import duration
 from streaming.overview.looks import ANSWER_SECONDS, look
 from streaming.overview.output import FORMATS
-from streaming.overview.values import Overview, seconds_of, too_old
+from streaming.overview.values import Overview, too_old
 
 log = logging.getLogger("show_offsets")
 TOO_OLD = 5  # exit status
@@ -25,15 +26,10 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     )
     job_arguments(parser)
     parser.add_argument("--format", choices=FORMATS, default="table")
-    parser.add_argument("--max-age", metavar="D", type=age, help="exit 5 if the last success is older: 90s, 10m, 1h")
+    parser.add_argument(
+        "--max-age", metavar="D", type=told(duration), help="exit 5 if the last success is older: 90s, 10m, 1h"
+    )
     return parser
-
-
-def age(text: str) -> int:
-    try:
-        return seconds_of(text)
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
@@ -52,7 +48,7 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     return exit_status(overview, given.max_age)
 
 
-def exit_status(overview: Overview, max_age: int | None) -> int:
+def exit_status(overview: Overview, max_age: float | None) -> int:
     """Too old a success is the worse news."""
     if max_age is not None and too_old(overview, max_age):
         return TOO_OLD

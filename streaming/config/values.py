@@ -13,6 +13,7 @@ from offsets.structs import TopicPartition
 from streaming.source.subscription import Assign, Subscribe, SubscribePattern
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule (org.apache.kafka.common.internals.Topic)
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -113,10 +114,9 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 def duration(text: str) -> float:
     """Seconds, from a number and its unit, as sleep(1) and systemd take it: 90s, 1.5h."""
-    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     if not (given := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)) or float(given[1]) == 0:
         raise ValueError("must be a time like 90s, 10m, 2h or 1d")
-    return float(given[1]) * seconds[given[2]]
+    return float(given[1]) * SECONDS[given[2]]
 
 
 def checked(check: Callable[[str], list[str]]) -> Callable[[str], str]:

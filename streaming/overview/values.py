@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,9 +9,8 @@ from typing import Any, NamedTuple
 
 from offsets.planning import TopicSnapshot
 from offsets.structs import Owner, State, TopicState
+from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause
-
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Row(NamedTuple):
@@ -89,15 +87,7 @@ def successful_end(report: Mapping[str, Any]) -> int | None:
         return None
 
 
-def seconds_of(text: str) -> int:
-    """90s, 10m, 1h or 1d, in seconds.  ValueError for anything else."""
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
-    if match is None:
-        raise ValueError(f"{text!r} is no age: give for example 90s, 10m, 1h or 1d")
-    return int(match[1]) * SECONDS[match[2]]
-
-
-def too_old(overview: Overview, seconds: int) -> bool:
+def too_old(overview: Overview, seconds: float) -> bool:
     """Whether the last success is longer ago than that, or there never was one."""
     return overview.last_success is None or overview.now - overview.last_success > seconds * 1000
 

@@ -37,11 +37,6 @@ def raised(name: str, error: BaseException) -> str:
     return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """module:function, of whatever can be called."""
-    return f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
-
-
 def _place(error: BaseException) -> str:
     """file:line where the user's code raised, or called what raised."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_MACHINERY)]

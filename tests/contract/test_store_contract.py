@@ -14,7 +14,7 @@ import pytest
 
 from offsets.errors import AlreadyRunningError, FencedError
 from offsets.store import MAX_STATE_BYTES, OffsetStore, Versioned
-from tests.contract.store_places import DEADLINE, ME, OTHER, Place, child, created, wait_for
+from tests.contract.store_places import DEADLINE, ME, OTHER, Child, Place, child, created, wait_for
 
 RACERS, ROUNDS = 24, 5
 
@@ -205,19 +205,29 @@ def test_sigkill_of_a_holder_frees_the_lock(durable: Place) -> None:
             assert store.holder() == ME
 
 
+def put_to_sleep(sleeper: Child, place: Place, store: OffsetStore) -> None:
+    """Stops the child before its write, for longer than its session."""
+    assert sleeper.hears() == "ready"
+    sleeper.signal(signal.SIGSTOP)
+    sleeper.wait_stopped()
+    if place.url.startswith("zookeeper"):
+        wait_for(lambda: store.holder() is None, store.dead_holder_seconds)
+
+
+def wake(sleeper: Child) -> None:
+    """The child goes on with its write."""
+    sleeper.tell()
+    sleeper.signal(signal.SIGCONT)
+
+
 def test_a_sleeper_is_fenced_not_resurrected(durable: Place) -> None:
     """A driver that was stopped while another wrote is fenced when it wakes, whatever it believes about its lock."""
     store = durable.open()
     now = created(store)
     with child(durable.url, "write") as sleeper:
-        assert sleeper.hears() == "ready"
-        sleeper.signal(signal.SIGSTOP)
-        sleeper.wait_stopped()
-        if durable.url.startswith("zookeeper"):
-            wait_for(lambda: store.holder() is None, store.dead_holder_seconds)  # its session is over
+        put_to_sleep(sleeper, durable, store)
         theirs = store.replace(now, b"theirs")
-        sleeper.tell()
-        sleeper.signal(signal.SIGCONT)
+        wake(sleeper)
         assert sleeper.hears() == "FencedError"
     assert store.load() == theirs
 
@@ -227,13 +237,8 @@ def test_an_undisturbed_sleeper_goes_on(durable: Place) -> None:
     store = durable.open()
     now = created(store)
     with child(durable.url, "write") as sleeper:
-        assert sleeper.hears() == "ready"
-        sleeper.signal(signal.SIGSTOP)
-        sleeper.wait_stopped()
-        if durable.url.startswith("zookeeper"):
-            wait_for(lambda: store.holder() is None, store.dead_holder_seconds)
-        sleeper.tell()
-        sleeper.signal(signal.SIGCONT)
+        put_to_sleep(sleeper, durable, store)
+        wake(sleeper)
         assert sleeper.hears() == "done"
     assert store.load() == Versioned(now.version + 1, b"the child's", now.incarnation)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,18 +16,7 @@ from streaming.formats import UnfitError
 from streaming.formats.columns import from_rows
 from streaming.formats.schema_text import MICROS, MILLIS
 from streaming.formats.tabular import to_columns
-from tests.unit.typed_rows import SCHEMAS, UTC, rows_of
-
-
-class Point(NamedTuple):
-    x: int
-    y: Any = None
-
-
-@dataclass
-class Account:
-    x: int
-    y: Any = None
+from tests.unit.typed_rows import SCHEMAS, UTC, Account, Point, rows_of
 
 
 class Colour(str, enum.Enum):

@@ -12,6 +12,7 @@ from offsets.starting import AtTimes
 from offsets.structs import TopicPartition
 from streaming.config.reading import load
 from streaming.config.settings import SETTINGS
+from streaming.config.values import duration
 from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription
 
 GOOD = """
@@ -295,3 +296,18 @@ def test_retained_states() -> None:
     assert load("job.cfg", GOOD).retain_states == 1000
     assert load("job.cfg", GOOD, ["offsets.retain.states=2"]).retain_states == 2
     assert "from 2 to" in problems(GOOD, "offsets.retain.states=1")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("2d", 172_800), ("1.5h", 5400)]
+)
+def test_times_of_options(text: str, seconds: float) -> None:
+    """A number and its unit."""
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1", "m", "-1m", "0s", "1w", "1m ", "1e3s"])
+def test_what_is_no_time(text: str) -> None:
+    """Never guessed."""
+    with pytest.raises(ValueError, match="must be a time like"):
+        duration(text)

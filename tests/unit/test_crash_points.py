@@ -33,23 +33,11 @@ from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block
 from streaming.tasks.result import TaskResult
+from tests.unit.job_file import JOB
 
 PARTITIONS, RECORDS, BATCH = 2, 6, 4
 SNAPSHOT = {"t": TopicSnapshot("id", {p: (0, RECORDS) for p in range(PARTITIONS)})}
 IDS = {f"{p}-{o}" for p in range(PARTITIONS) for o in range(RECORDS)}
-JOB = """
-[job]
-name = crash
-[source]
-subscribe = t
-startingOffsets = earliest
-[kafka]
-bootstrap.servers = localhost:1
-[offsets]
-store = file://{folder}/offsets
-[sink]
-path = file://{folder}/lake
-"""
 
 
 class Crash(BaseException):
@@ -62,7 +50,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.lake, self.moved = folder / "lake", folder / "moved"
-        self.config: JobConfig = load("crash.cfg", JOB.format(folder=folder), environ={})
+        self.config: JobConfig = load("crash.cfg", JOB.format(folder=folder), ["source.subscribe=t"], {})
 
     def launch(self) -> State:
         """One driver, from admission to the end of the topic."""

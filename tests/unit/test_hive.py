@@ -12,8 +12,7 @@ import pytest
 from offsets import codec
 from offsets.filesystems import LocalFilesystem
 from offsets.structs import Manifest, OffsetRange, StagedFile, TopicState
-from streaming.hive import registrar as hive
-from streaming.hive.registrar import HiveRegistrar, Marks
+from streaming.hive.registrar import MARKS, HiveRegistrar, Marks
 from streaming.hive.tables import Partition, Place, add_partitions, create_table, partition_of, partitions_of
 from streaming.sinks.names import batch_entry, encoded_folder
 
@@ -91,7 +90,7 @@ def lake(tmp_path: Path) -> LocalFilesystem:
 
 @pytest.fixture
 def registrar(lake: LocalFilesystem, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HiveRegistrar]]:
-    monkeypatch.setattr(hive, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("streaming.hive.registrar.FIRST_PAUSE", 0.01)
     made: list[Metastore] = []
 
     def make(metastore: Metastore, until: int = 0) -> HiveRegistrar:
@@ -162,4 +161,4 @@ def test_only_what_the_mark_leaves_is_read_again(
     with running(registrar(metastore, until=4)):
         pass
     assert [s[-6:] for s in metastore.added()] == ["/dt=2'", "/dt=3'"]
-    assert [s.name for s in lake.list(hive.MARKS)] == ["0000000004"]
+    assert [s.name for s in lake.list(MARKS)] == ["0000000004"]

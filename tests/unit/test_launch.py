@@ -25,29 +25,16 @@ from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.staging import Block
 from streaming.tasks.result import TaskResult
+from tests.unit.job_file import JOB
 
-JOB = """
-[job]
-name = orders
-[source]
-subscribe = t
-startingOffsets = earliest
-maxOffsetsPerTrigger = 4
-[kafka]
-bootstrap.servers = localhost:1
-[offsets]
-store = file://{folder}/offsets
-[sink]
-path = file://{folder}/lake
-format = text
-"""
+CHANGES = ("source.subscribe=t", "source.maxOffsetsPerTrigger=4", "sink.format=text")
 
 
 class World:
     """A topic of ten records, and tasks that write one line a record unless `error` is set."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = load("orders.cfg", JOB.format(folder=folder), environ={})
+        self.config = load("orders.cfg", JOB.format(folder=folder), CHANGES, {})
         self.error: Exception | None = None
         self.looks = 0  # at Kafka
         self.lake = folder / "lake"

@@ -8,25 +8,12 @@ import pytest
 
 from offsets.errors import ConfigError
 from streaming.config.reading import load
-from streaming.spark import conf as sparkconf
+from streaming.spark import conf
 from streaming.spark.masters import misplaced, on_this_machine
+from tests.unit import job_file
 
 CLUSTERS = ("spark://host:7077", "spark://a:7077,b:7077", "yarn", "k8s://https://host", "local-cluster[2,1,1024]", "")
-JOB = """
-[job]
-name = orders
-[source]
-subscribe = orders
-startingOffsets = earliest
-[kafka]
-bootstrap.servers = broker:9092
-[offsets]
-store = {store}
-[sink]
-path = {sink}
-[spark]
-{master}
-"""
+JOB = job_file.JOB.format(folder="/a")
 SHARED = ("zookeeper://zk:2181/orders", "webhdfs://namenode:9870/orders")
 
 
@@ -49,13 +36,13 @@ def test_other_masters_do_not(master: str) -> None:
 
 def test_the_job_file_is_refused_with_all_its_other_problems() -> None:
     """Exit 2 with both disks and whatever else is wrong."""
-    text = JOB.format(store="file:///a", sink="file:///b", master="spark.master = spark://host:7077\nspakr.x = 1")
+    text = JOB + "[spark]\nspark.master = spark://host:7077\nspakr.x = 1\n"
     with pytest.raises(ConfigError) as raised:
         load("job.cfg", text, environ={})
     assert len(raised.value.problems) == 3
     load("job.cfg", text.replace("spakr.x = 1", ""), ["spark.spark.master=local[2]"], {})
     with pytest.raises(ConfigError):
-        load("job.cfg", JOB.format(store="file:///a", sink=SHARED[1], master=""), ["spark.spark.master=yarn"], {})
+        load("job.cfg", JOB, [f"sink.path={SHARED[1]}", "spark.spark.master=yarn"], {})
 
 
 @pytest.mark.parametrize(("submitted", "refused"), [("spark://host:7077", True), ("local[2]", False), (None, False)])
@@ -69,13 +56,14 @@ def test_what_spark_submit_was_told_counts(
         asked.append("told")
         return {"spark.master": submitted} if submitted else {}
 
-    monkeypatch.setattr(sparkconf, "told", told)
-    sparkconf.refuse_misplaced(load("job.cfg", JOB.format(store=SHARED[0], sink=SHARED[1], master=""), environ={}))
-    local = load("job.cfg", JOB.format(store=SHARED[0], sink="file:///b", master=""), environ={})
+    monkeypatch.setattr(conf, "told", told)
+    shared = [f"offsets.store={SHARED[0]}", f"sink.path={SHARED[1]}"]
+    conf.refuse_misplaced(load("job.cfg", JOB, shared, {}))
+    local = load("job.cfg", JOB, shared[:1], {})
     assert asked == []
     if refused:
         with pytest.raises(ConfigError, match="sink"):
-            sparkconf.refuse_misplaced(local)
+            conf.refuse_misplaced(local)
     else:
-        sparkconf.refuse_misplaced(local)
+        conf.refuse_misplaced(local)
     assert asked == ["told"]

@@ -19,12 +19,12 @@ from offsets.stores import open_store
 from offsets.structs import TopicState
 from streaming.commands import show_offsets
 from streaming.overview import looks
-from streaming.overview.values import Row, ago, last_success, rows, seconds_of, strangers, successful_end
+from streaming.overview.values import Row, ago, last_success, rows, strangers, successful_end
 from streaming.sinks.pause import Pause, set_pause
 from streaming.sinks.runs import keep_report
 from tests.contract.file_places import tree
 from tests.contract.lakes import TOPIC_ID, Lake
-from tests.unit.test_pausing import JOB
+from tests.unit.job_file import JOB
 
 ENDS = {"orders": TopicSnapshot(TOPIC_ID, {0: (0, 25), 1: (0, 20), 2: (0, 3)})}
 Show = Callable[..., tuple[int, str]]
@@ -163,18 +163,11 @@ def test_what_is_wrong_is_told(show: Show, tmp_path: Path, lake: Lake) -> None:
         show("--max-age", "soon")
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("2d", 172_800)])
-def test_ages(text: str, seconds: int) -> None:
-    """In the units that are told; people are answered in the one that fits."""
-    assert seconds_of(text) == seconds
-    assert ago(0, seconds * 1000) in (f"{text} ago", "60m ago")
-
-
-@pytest.mark.parametrize("text", ["", "1", "m", "-1m", "1.5h", "1w", "1m "])
-def test_what_is_no_age(text: str) -> None:
-    """Never guessed."""
-    with pytest.raises(ValueError, match="no age"):
-        seconds_of(text)
+def test_ages_are_told_in_the_unit_that_fits() -> None:
+    """From two of a unit on."""
+    assert [ago(0, s * 1000) for s in (90, 119, 600, 7200, 172_800)] == [
+        *("90s ago", "119s ago", "10m ago", "2h ago", "2d ago")
+    ]
 
 
 def test_reports_of_others_are_no_success() -> None:

@@ -15,30 +15,15 @@ from offsets import failpoints
 from offsets.errors import UnavailableError
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.stores import open_store
-from streaming.commands import pause_job as pause_command
-from streaming.commands import run_stream as cli
+from streaming.commands import pause_job, run_stream
 from streaming.run import pausing
 from streaming.run.pausing import PauseWatch, pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause
 from tests.contract.file_places import put, tree
 from tests.contract.lakes import Lake
+from tests.unit.job_file import JOB
 
 ME = Pause("ann@host", "2026-11-21T16:00:00+00:00", "an upgrade")
-JOB = """
-[job]
-name = orders
-[source]
-subscribe = orders
-startingOffsets = earliest
-[kafka]
-bootstrap.servers = localhost:1
-[offsets]
-store = file://{folder}/offsets
-[sink]
-path = file://{folder}/lake
-[spark]
-spark.master = local[1]
-"""
 
 
 class Killed(BaseException):
@@ -49,7 +34,7 @@ class Killed(BaseException):
 def job(tmp_path: Path) -> Iterator[Path]:
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     path = tmp_path / "orders.cfg"
-    path.write_text(JOB.format(folder=tmp_path))
+    path.write_text(JOB.format(folder=tmp_path) + "[spark]\nspark.master = local[1]\n")
     yield path
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -69,7 +54,7 @@ def test_a_paused_launch_takes_nothing(job: Path, tmp_path: Path, capsys: pytest
     failpoints.arm(None)
     set_pause(lake.filesystem, ME)
     before = tree(lake.filesystem), lake.store.load()
-    assert cli.main("", [str(job), "--available-now"]) == 0
+    assert run_stream.main("", [str(job), "--available-now"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["exitStatus"], said["exitReason"]) == (0, f"paused by {ME.who} since {ME.when}: {ME.why}")
     assert (tree(lake.filesystem), lake.store.load()) == before
@@ -134,7 +119,7 @@ def test_the_script(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     """Pauses, shows and resumes; each time one line says what is the case now."""
 
     def said(*options: str) -> str:
-        assert pause_command.main("", [str(job), *options]) == 0
+        assert pause_job.main("", [str(job), *options]) == 0
         (line,) = capsys.readouterr().out.splitlines()
         return line
 
@@ -154,6 +139,6 @@ def test_the_script_says_what_is_wrong(job: Path, tmp_path: Path, name: str, sta
     """A job file that is not there, a sink that is a file."""
     (tmp_path / "lake").touch()
     path = job if name == "file" else tmp_path / name
-    assert pause_command.main("", [str(path), "--reason", "x"]) == status
+    assert pause_job.main("", [str(path), "--reason", "x"]) == status
     said = capsys.readouterr()
     assert (said.out, "; remedy: " in said.err) == ("", True)

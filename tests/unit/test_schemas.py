@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,20 +20,9 @@ from streaming.formats.columns import from_rows
 from streaming.formats.schema_text import MICROS, MILLIS, from_json, to_json
 from streaming.formats.schemas import infer, settled
 from streaming.formats.unions import unify
-from tests.unit.typed_rows import ODD_SCHEMAS, TEXT, UTC
+from tests.unit.typed_rows import ODD_SCHEMAS, TEXT, UTC, Account, Point
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-class Point(NamedTuple):
-    x: int
-    y: Any = None
-
-
-@dataclass
-class Account:
-    x: int
-    y: Any = None
 
 
 def avsc(*fields: Any, **more: Any) -> str:

@@ -1,15 +1,28 @@
-"""Hypothesis strategies: schemas of every supported type, and rows that fit them."""
+"""Rows of every kind, and hypothesis strategies: schemas of every supported type, rows that fit.  No tests."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from hypothesis import strategies as st
 
 from streaming.formats.schema_text import MICROS, MILLIS
+
+
+class Point(NamedTuple):
+    x: int
+    y: Any = None
+
+
+@dataclass
+class Account:
+    x: int
+    y: Any = None
+
 
 UTC = dt.timezone.utc
 LEAVES = [
