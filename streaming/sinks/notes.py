@@ -33,7 +33,7 @@ def write_manifest(filesystem: Filesystem, manifest: Manifest) -> ManifestRef:
     check_staged(filesystem, manifest)
     data, path = codec.encode_manifest(manifest), manifest_path(manifest)
     try:
-        _write(filesystem, path, data)
+        write_new(filesystem, path, data)
     except FileExistsError as e:
         raise DestinationExistsError(
             f"{filesystem.url}/{path} exists: this batch was staged before", "launch again"
@@ -90,7 +90,7 @@ def check_writable(filesystem: Filesystem) -> None:
     """Writes a small file below the root and deletes it.  Raises SinkError or UnavailableError."""
     path = f"{STAGING}/{PROBE}{uuid.uuid4().hex}"
     try:
-        _write(filesystem, path, b"probe\n")
+        write_new(filesystem, path, b"probe\n")
         filesystem.delete(path)
     except OSError as e:
         raise SinkError(f"{filesystem.url} cannot be written: {e}", "check sink.path and its rights") from e
@@ -121,7 +121,8 @@ def manifest_bytes(filesystem: Filesystem, ref: ManifestRef, changed: Callable[[
     return data
 
 
-def _write(filesystem: Filesystem, path: str, data: bytes) -> None:
+def write_new(filesystem: Filesystem, path: str, data: bytes) -> None:
+    """A whole new file, or none that anybody takes for one.  FileExistsError: the name is taken."""
     writer = filesystem.create(path)
     try:
         writer.write(data)
@@ -133,7 +134,7 @@ def _write(filesystem: Filesystem, path: str, data: bytes) -> None:
 
 def write_once(filesystem: Filesystem, path: str, data: bytes, temporary: str) -> None:
     """Appears whole or not at all.  The same bytes there already are as good, whoever wrote them."""
-    _write(filesystem, temporary, data)
+    write_new(filesystem, temporary, data)
     filesystem.mkdirs(parent(path))
     try:
         filesystem.rename_no_clobber(temporary, path)

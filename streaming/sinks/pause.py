@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from offsets.filesystems import Filesystem
 from streaming.sinks.names import PAUSED
+from streaming.sinks.notes import write_new
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,7 @@ def paused(filesystem: Filesystem) -> Pause | None:
 def set_pause(filesystem: Filesystem, pause: Pause) -> bool:
     """False if the job is paused already: that pause stays as it is."""
     try:
-        writer = filesystem.create(PAUSED)
-        try:
-            writer.write(json.dumps(asdict(pause)).encode() + b"\n")
-            writer.close()
-        except BaseException:
-            writer.abort()
-            raise
+        write_new(filesystem, PAUSED, json.dumps(asdict(pause)).encode() + b"\n")
     except FileExistsError:
         return False
     return True

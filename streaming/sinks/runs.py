@@ -12,6 +12,7 @@ from typing import Any
 
 from offsets.filesystems import Filesystem
 from streaming.sinks.names import RUNS
+from streaming.sinks.notes import write_new
 
 _NAME = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{32}\.json")
 Report = Mapping[str, Any]  # what streaming.run.progress makes at the end of a run
@@ -25,13 +26,7 @@ def report_name(report: Report) -> str:
 
 def keep_report(filesystem: Filesystem, report: Report, keep: int) -> None:
     """Adds the report, never over another, then deletes all but the newest `keep`."""
-    writer = filesystem.create(f"{RUNS}/{report_name(report)}")
-    try:
-        writer.write(json.dumps(report).encode() + b"\n")
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
+    write_new(filesystem, f"{RUNS}/{report_name(report)}", json.dumps(report).encode() + b"\n")
     for name in reversed(_names(filesystem)[keep:]):
         filesystem.delete(f"{RUNS}/{name}")
 
