@@ -34,7 +34,7 @@ LANDS = {"de": "Germany", "at": "%C3%96sterreich%2FAustria"}
 
 def example(pattern: str) -> str:
     """An indented block of the section on enrichment."""
-    section = README.split("Enrichment\n----------")[1].split("\n\n\n")[0]
+    section = README.split("Enrichment\n~~~~~~~~~~")[1].split("\n~~~")[0]
     found = re.search(rf"{pattern}\n\n((?:    .*\n|\n)+)", section)
     assert found
     return textwrap.dedent(found[1])

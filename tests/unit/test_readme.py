@@ -90,3 +90,12 @@ def test_the_sandbox_fills_the_job_file() -> None:
     printed = (ROOT / "scripts" / "sandbox.py").read_text(encoding="utf-8")
     assert told == {"KAFKA_BOOTSTRAP_SERVERS", "ZOOKEEPER", "WEBHDFS"}
     assert all(name in printed for name in told)
+
+
+def test_the_folders_are_told() -> None:
+    """The section on development names every package of ours and every kind of test, and no other folder."""
+    section = README.split("Development\n-----------\n")[1]
+    packages = {path.parent for name in ("offsets", "streaming") for path in (ROOT / name).rglob("__init__.py")}
+    kinds = {path.parent for path in (ROOT / "tests").glob("*/test_*.py")} | {ROOT / "tests" / "benchmarks"}
+    told = re.findall(r"(\w+)/(?=[,:\s])", section)
+    assert sorted(told) == sorted(path.name for path in (*packages, *kinds, ROOT / "tests"))
