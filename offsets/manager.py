@@ -27,7 +27,7 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.failpoints import reach
-from offsets.store import MAX_STATE_BYTES, OffsetStore, Versioned
+from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
 from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from offsets.codec import decode_state
-from offsets.store import OffsetStore
+from offsets.stores.base import OffsetStore
 from offsets.structs import Pending, State
 from servers.jvm import java_home
 

@@ -15,8 +15,8 @@ from rich.table import Table
 from demonstration.counter import Count, Files, count, published
 from demonstration.job import write_job
 from demonstration.launches import ROOT, Landing, Launch, end_all, environment, kill_prepared, register
-from offsets.store import OffsetStore
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
 from servers.cluster import Sandbox
 from servers.ports import free_ports
 from streaming.source.broker import Broker

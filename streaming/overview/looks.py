@@ -14,7 +14,7 @@ from offsets.codec import decode_state
 from offsets.errors import StreamError
 from offsets.filesystems import open_filesystem
 from offsets.planning import TopicSnapshot
-from offsets.store import OffsetStore
+from offsets.stores.base import OffsetStore
 from offsets.structs import State
 from streaming.config.job import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers

@@ -18,8 +18,8 @@ from pathlib import Path
 from offsets.errors import AlreadyRunningError, StreamError
 from offsets.manager import OffsetManager, current_owner
 from offsets.rate import Limits
-from offsets.store import OffsetStore
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
 from offsets.structs import Owner, TopicState
 from streaming.config.job import JobConfig
 from streaming.formats.settings import given_schema

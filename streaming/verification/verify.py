@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from offsets.codec import decode_state
 from offsets.errors import StagingLostError, StateDamagedError
 from offsets.filesystems import Filesystem
-from offsets.store import OffsetStore
+from offsets.stores.base import OffsetStore
 from offsets.structs import Manifest, StagedFile, State
 from streaming.sinks.names import joined, reset_entry
 from streaming.sinks.notes import read_manifest, read_marker

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from offsets.filesystems import Filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
-from offsets.store import OffsetStore
+from offsets.stores.base import OffsetStore
 from offsets.structs import OffsetRange, TopicState
 from streaming.formats import open_format
 from streaming.run.committer import Batch, Committer, Stopwatch

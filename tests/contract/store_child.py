@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from offsets import failpoints
-from offsets.store import OffsetStore
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
 from offsets.structs import Owner
 
 ME = Owner("child-host", os.getpid(), "2026-11-20T00:00:00Z", "child")

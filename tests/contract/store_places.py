@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from offsets import failpoints
-from offsets.store import OffsetStore, Versioned
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore, Versioned
 from offsets.structs import Owner
 
 CHILD = Path(__file__).with_name("store_child.py")

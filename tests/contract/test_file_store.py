@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import AlreadyRunningError, FencedError, RegisterError, StateDamagedError, StoreError
-from offsets.file_lock import FileLock
 from offsets.filesystems import LocalFilesystem
-from offsets.log_store import LogStore
 from offsets.owners import owner_to_json
-from offsets.store import OffsetStore, Versioned
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore, Versioned
+from offsets.stores.file_lock import FileLock
+from offsets.stores.log_store import LogStore
 from tests.contract.store_places import ME, OTHER, at, child, created
 
 FAILPOINTS = ["temp.after", "rename.before", "rename.after", "relist.after"]

@@ -18,11 +18,11 @@ from requests import Response
 from requests.adapters import HTTPAdapter
 
 from offsets.errors import FencedError, RegisterError, StoreError, UnavailableError
-from offsets.file_lock import FileLock
 from offsets.filesystems import open_filesystem, open_webhdfs
-from offsets.log_store import LogStore
-from offsets.store import OffsetStore, Versioned
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore, Versioned
+from offsets.stores.file_lock import FileLock
+from offsets.stores.log_store import LogStore
 from servers.hdfs_server import Hdfs
 from servers.proxy import Mode, Proxy
 from tests.contract.store_places import DEADLINE, ME, OTHER, Place, at, child, created, wait_for

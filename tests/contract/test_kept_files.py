@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offsets.filesystems import Filesystem
-from offsets.store import MemoryStore
+from offsets.stores.base import MemoryStore
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.names import batch_entry
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause

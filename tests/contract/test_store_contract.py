@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import AlreadyRunningError, FencedError
-from offsets.store import MAX_STATE_BYTES, OffsetStore, Versioned
+from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
 from tests.contract.store_places import DEADLINE, ME, OTHER, Child, Place, child, created, wait_for
 
 RACERS, ROUNDS = 24, 5

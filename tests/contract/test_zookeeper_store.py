@@ -31,10 +31,10 @@ from offsets.errors import (
     StoreError,
     UnavailableError,
 )
-from offsets.store import OffsetStore, Versioned
 from offsets.stores import open_store
-from offsets.zookeeper_session import Session
-from offsets.zookeeper_store import ZookeeperStore
+from offsets.stores.base import OffsetStore, Versioned
+from offsets.stores.zookeeper_session import Session
+from offsets.stores.zookeeper_store import ZookeeperStore
 from servers.proxy import Mode, Proxy
 from servers.zookeeper_server import ZooKeeper
 from tests.contract.store_places import DEADLINE, ME, OTHER, SESSION, Place, at, child, created, wait_for

@@ -13,8 +13,8 @@ from demonstration.counter import count, published
 from demonstration.job import write_job
 from demonstration.launches import Launch, end_all, register
 
-from offsets.store import OffsetStore
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
 from servers.daemon import wait_for
 from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka

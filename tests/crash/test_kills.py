@@ -18,8 +18,8 @@ from demonstration.job import write_job
 from demonstration.launches import Launch, end_all, kill, register
 
 import streaming.formats
-from offsets.store import OffsetStore
 from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
 from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka
 from servers.zookeeper_server import ZooKeeper

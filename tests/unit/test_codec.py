@@ -20,7 +20,7 @@ from offsets.codec import (
 )
 from offsets.errors import ForeignStateError, StateDamagedError
 from offsets.protocol import advance
-from offsets.store import MAX_STATE_BYTES
+from offsets.stores.base import MAX_STATE_BYTES
 from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, StagedFile, State, TopicState
 
 TOP = 2**63 - 1

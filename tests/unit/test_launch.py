@@ -14,7 +14,7 @@ import pytest
 from offsets.errors import AlreadyRunningError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot
-from offsets.store import MemoryStore
+from offsets.stores.base import MemoryStore
 from offsets.structs import OffsetRange
 from streaming.config.reading import load
 from streaming.formats import open_format

@@ -14,7 +14,7 @@ import pytest
 from offsets.errors import AlreadyRunningError, ConfigError, StoreError, UnavailableError
 from offsets.filesystems import FileStatus, LocalFilesystem
 from offsets.filesystems.local import link_and_unlink
-from offsets.lease_lock import LONGEST_GAP, POLLS, LeaseLock, Watch
+from offsets.stores.lease_lock import LONGEST_GAP, POLLS, LeaseLock, Watch
 from offsets.structs import Owner
 
 TIMEOUT = 0.4  # seconds

@@ -16,7 +16,7 @@ import pytest
 from offsets.errors import RegisterError, SinkError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
-from offsets.store import MemoryStore
+from offsets.stores.base import MemoryStore
 from streaming.run import reports as run_reports
 from streaming.run.reports import keep_run_report
 from streaming.sinks import retention

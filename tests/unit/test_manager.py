@@ -18,7 +18,7 @@ from offsets.errors import (
 )
 from offsets.manager import OffsetManager, current_owner
 from offsets.protocol import advance, created, phase
-from offsets.store import MAX_STATE_BYTES, MemoryStore, Versioned
+from offsets.stores.base import MAX_STATE_BYTES, MemoryStore, Versioned
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicState
 
 TOPICS = {"t": TopicState("id", {0: 5})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import AlreadyRunningError, FencedError
-from offsets.store import MAX_STATE_BYTES, MemoryStore, Versioned
+from offsets.stores.base import MAX_STATE_BYTES, MemoryStore, Versioned
 from offsets.structs import Owner
 
 ME = Owner("my-host", 1, "2026-11-21T00:00:00Z", "me")

@@ -14,7 +14,7 @@ from offsets.errors import FencedError, ProtocolError, StreamError, UnavailableE
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot, plan
 from offsets.rate import Limits
-from offsets.store import MemoryStore, Versioned
+from offsets.stores.base import MemoryStore, Versioned
 from offsets.structs import OffsetRange, Owner, State, TopicState
 
 drivers = st.integers(0, 2)

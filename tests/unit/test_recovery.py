@@ -12,7 +12,7 @@ from offsets.errors import ConfigError, DataLossError, RegisterError
 from offsets.filesystems.base import FileStatus
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
-from offsets.store import MemoryStore
+from offsets.stores.base import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
 from streaming.config.reading import load
 from streaming.run.recovery import mend, reset_topics

@@ -15,7 +15,7 @@ from offsets.backpressure import Measured
 from offsets.errors import DataLossError, Loss, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
-from offsets.store import MemoryStore
+from offsets.stores.base import MemoryStore
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
 from streaming.run import runner
 from streaming.run.committer import Committer

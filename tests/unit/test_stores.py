@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from offsets import log_store
 from offsets.errors import ConfigError, FencedError, RegisterError
-from offsets.log_store import LogStore
 from offsets.owners import owner_from_json, owner_to_json
-from offsets.store import MemoryStore, Versioned
-from offsets.stores import check_store_url, open_store
+from offsets.stores import check_store_url, log_store, open_store
+from offsets.stores.base import MemoryStore, Versioned
+from offsets.stores.log_store import LogStore
+from offsets.stores.zookeeper_store import ZookeeperStore, outcome
 from offsets.structs import Owner
-from offsets.zookeeper_store import ZookeeperStore, outcome
 
 ME = Owner("my-host", 7, "2026-11-21T00:00:00Z", "me")
 THEN = Versioned(4, b"then", 99)  # what the writer expects

@@ -16,10 +16,10 @@ from offsets.deadline import PAUSE_SECONDS, Deadline
 from offsets.errors import SinkError, StoreError, StreamError, UnavailableError
 from offsets.failpoints import reach
 from offsets.filesystems import Filesystem
-from offsets.numbered_files import NumberedFiles
-from offsets.store import Versioned, check_size
+from offsets.stores.base import Versioned, check_size
+from offsets.stores.numbered_files import NumberedFiles
+from offsets.stores.verdicts import fenced, other_register
 from offsets.structs import Owner
-from offsets.verdicts import fenced, other_register
 
 RETAIN = 1000  # states, the newest among them: enough to see what happened, and far more than any reader lags behind
 FEWEST = 2  # a write is told from one in a log that was made anew by what stands before it

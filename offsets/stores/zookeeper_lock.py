@@ -9,8 +9,8 @@ from kazoo.exceptions import CancelledError, NoNodeError
 
 from offsets.deadline import Deadline
 from offsets.owners import owner_from_json, owner_to_json
+from offsets.stores.zookeeper_session import Session
 from offsets.structs import Owner
-from offsets.zookeeper_session import Session
 
 _CONTENDER = re.compile(r"__lock__(\d{10})$")
 

@@ -31,11 +31,11 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.failpoints import reach
-from offsets.store import Versioned, check_size
+from offsets.stores.base import Versioned, check_size
+from offsets.stores.verdicts import fenced, other_register
+from offsets.stores.zookeeper_lock import acquire, first_contender
+from offsets.stores.zookeeper_session import Session, Unknown
 from offsets.structs import Owner
-from offsets.verdicts import fenced, other_register
-from offsets.zookeeper_lock import acquire, first_contender
-from offsets.zookeeper_session import Session, Unknown
 
 EXPIRY_SLACK = 3.0  # a server expires sessions in steps of its tick (2 s by default), counted from the last heartbeat
 SHORTEST_SESSION = 4.0  # what a server with default settings makes of anything below

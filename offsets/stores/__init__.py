@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from offsets.errors import ConfigError
-from offsets.file_lock import FileLock
 from offsets.filesystems import LocalFilesystem, check_url, open_webhdfs
 from offsets.filesystems.local import link_and_unlink
-from offsets.lease_lock import RENEWALS, LeaseLock
-from offsets.log_store import RETAIN, LogStore
-from offsets.store import MemoryStore, OffsetStore
+from offsets.stores.base import MemoryStore, OffsetStore
+from offsets.stores.file_lock import FileLock
+from offsets.stores.lease_lock import RENEWALS, LeaseLock
+from offsets.stores.log_store import RETAIN, LogStore
 
 EXAMPLES = "zookeeper://host:2181,host:2181/apps/orders, webhdfs://namenode:9870/apps/orders, file:///var/lib/orders"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
@@ -33,7 +33,7 @@ def open_store(
         raise ConfigError(problems, f"for example {EXAMPLES}")
     scheme = url.partition(":")[0]
     if scheme == "zookeeper":
-        from offsets.zookeeper_store import ZookeeperStore  # kazoo only for those who use it
+        from offsets.stores.zookeeper_store import ZookeeperStore  # kazoo only for those who use it
 
         return ZookeeperStore(url, session_timeout, deadline)
     if scheme == "file":

@@ -16,8 +16,8 @@ from contextlib import suppress
 from offsets.deadline import Deadline
 from offsets.errors import AlreadyRunningError, ConfigError, StreamError, UnavailableError
 from offsets.filesystems import FileStatus, Filesystem
-from offsets.numbered_files import NumberedFiles
 from offsets.owners import owner_from_json, owner_to_json
+from offsets.stores.numbered_files import NumberedFiles
 from offsets.structs import Owner
 
 LONGEST_SESSION = 12.0  # so that a dead holder is noticed within 15 s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offsets.errors import FencedError, RegisterError
-from offsets.store import Versioned
+from offsets.stores.base import Versioned
 
 
 def fenced(url: str, expected: Versioned | None) -> FencedError:
