@@ -51,7 +51,7 @@ def subscribe_pattern(text: str) -> SubscribePattern:
 
 def assign(text: str) -> Assign:
     try:
-        named = [TopicPartition(topic, _whole(p)) for topic, ps in json.loads(text).items() for p in ps]
+        named = [TopicPartition(topic, _whole(p)) for topic, ps in _json(text).items() for p in ps]
     except (ValueError, AttributeError, TypeError):
         raise ValueError('must be JSON like {"topic":[0,1]}') from None
     for tp in named:
@@ -91,7 +91,27 @@ def starting_times(text: str) -> Numbers:
 
 
 def _by_partition(text: str, least: int) -> dict[str, dict[int, int]]:
-    return {t: {int(p): _whole(n, least) for p, n in numbers.items()} for t, numbers in json.loads(text).items()}
+    return {t: {_partition(p): _whole(n, least) for p, n in numbers.items()} for t, numbers in _json(text).items()}
+
+
+def _partition(text: str) -> int:
+    if str(int(text)) != text:
+        raise ValueError("no such number")
+    return int(text)
+
+
+def _json(text: str) -> Any:
+    """Python would take the last of two that have one name, and say nothing of the first."""
+    try:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:

@@ -71,7 +71,10 @@ def test_all_problems_at_once() -> None:
 
 @pytest.mark.parametrize(
     "offsets",
-    ["nearest", '{"orders":{"0":-3}}', '{"orders":{"x":1}}', '{"orders":{"0":true}}', "[1]", '{"orders":5}', "{"],
+    [
+        *("nearest", '{"orders":{"0":-3}}', '{"orders":{"x":1}}', '{"orders":{"0":true}}', "[1]", '{"orders":5}', "{"),
+        *('{"orders":{"0":1,"0":2}}', '{"orders":{"0":1},"orders":{"1":2}}', '{"orders":{"0":1,"00":2}}', "[" * 5000),
+    ],
 )
 def test_starting_offsets_are_strict(offsets: str) -> None:
     """Anything but earliest, latest or whole offsets by partition is refused with an example."""
@@ -113,7 +116,16 @@ def test_pattern_and_assignment(option: str, expected: Subscription) -> None:
         "subscribePattern=orders-(",
         *(
             f"assign={text}"
-            for text in ('{"t":[-1]}', '{"t":["0"]}', '{"t":[0,0]}', '{"a b":[0]}', "{}", "[1]", '{"t":0}')
+            for text in (
+                '{"t":[-1]}',
+                '{"t":["0"]}',
+                '{"t":[0,0]}',
+                '{"a b":[0]}',
+                "{}",
+                "[1]",
+                '{"t":0}',
+                '{"t":[0],"t":[1]}',
+            )
         ),
         "startingTimestamp=yesterday",
         "startingTimestamp=-1",
