@@ -109,12 +109,12 @@ class Launch:
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
-        committer.collect_garbage()
         if self.options.recover == "offsets":
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
             sink.log_reset(manager.state)
         sink.refuse_logged(manager.state.generation, manager.state.seq)
+        committer.collect_garbage()  # not before: a register of long ago does not know what is pending
         return self.batches(root, manager, sink, committer, snapshot)
 
     def check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:

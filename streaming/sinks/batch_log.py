@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from offsets import codec
@@ -41,15 +41,26 @@ def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, chan
 
 
 def refuse_logged(filesystem: Filesystem, generation: int, seq: int) -> None:
-    """Before anything is planned: RegisterError if the batch that comes next was published already.
+    """Before anything is planned: RegisterError if the batch that comes next, or any later one, was published already.
 
     A register that was put back from a copy, or one of two that write here, would publish its records again.
     """
-    path = batch_entry(generation, seq)
-    if filesystem.status(path) is not None:
+    if path := next(_later(filesystem, generation, seq), None):
         raise RegisterError(
             f"{filesystem.url}/{path} is there although the register has yet to write it: {REWOUND}", REBUILD
         )
+
+
+def _later(filesystem: Filesystem, generation: int, seq: int) -> Iterator[str]:
+    """Entries that a register at `seq` of `generation` cannot know.  The next one itself may have been pruned."""
+    names = [entry.name for entry in filesystem.list(BATCHES)]
+    traces = (name for name in names if name.endswith(RESET) and name.removesuffix(RESET).isdecimal())
+    yield from (f"{BATCHES}/{name}" for name in traces if int(name.removesuffix(RESET)) > generation)
+    for begun in sorted(int(name) for name in names if name.isdecimal()):
+        if begun >= generation:
+            before = batch_entry(begun, seq - 1).rpartition("/")[2]
+            found = (entry.name for entry in filesystem.list(f"{BATCHES}/{begun}", before))
+            yield from (f"{BATCHES}/{begun}/{name}" for name in found if name.removesuffix(".json").isdecimal())
 
 
 class LoggedBatch(NamedTuple):

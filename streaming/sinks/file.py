@@ -73,7 +73,7 @@ class StagedFileSink:
         Publication(self.filesystem, register_changed, check_lengths, self.patience_seconds).run(ref, manifest)
 
     def refuse_logged(self, generation: int, seq: int) -> None:
-        """Driver, before it plans: RegisterError if this batch, which is the next one, was published already."""
+        """Driver, before it plans: RegisterError if this batch, which is the next one, or a later one was published."""
         batch_log.refuse_logged(self.filesystem, generation, seq)
 
     def collect_garbage(self, older_than: tuple[int, int]) -> None:

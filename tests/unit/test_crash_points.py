@@ -66,8 +66,8 @@ class World:
         )
         committer = Committer(manager, sink)
         committer.redo()
-        committer.collect_garbage()
         sink.refuse_logged(manager.state.generation, manager.state.seq)
+        committer.collect_garbage()
         while (planned := plan(manager.state.topics, SNAPSHOT, Limits(BATCH))).ranges:
             state = manager.state
             place = StagingPlace(state.generation, state.epoch, state.seq)

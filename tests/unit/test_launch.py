@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from offsets.errors import AlreadyRunningError, UnavailableError
+from offsets import failpoints
+from offsets.errors import AlreadyRunningError, RegisterError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot
 from offsets.stores.base import MemoryStore
@@ -28,6 +29,10 @@ from streaming.tasks.result import TaskResult
 from tests.unit.job_file import JOB
 
 CHANGES = ("source.subscribe=t", "source.maxOffsetsPerTrigger=4", "sink.format=text")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
 
 
 class World:
@@ -59,10 +64,10 @@ class World:
 
         return stage
 
-    def run(self) -> tuple[str, dict[str, Any]]:
+    def run(self, recover: str | None = None) -> tuple[str, dict[str, Any]]:
         """Why the launch ended, and its summary."""
         progress = RunProgress("orders", "run", "sink")
-        reason = Launch(self.config, Options(available_now=True), progress, Drain()).run()
+        reason = Launch(self.config, Options(available_now=True, recover=recover), progress, Drain()).run()
         return reason, progress.summary(0, reason)
 
     def published(self) -> list[str]:
@@ -93,6 +98,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(launch, "run_batches", tick_until_finished)
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield made
+    failpoints.arm(None)
     for number, handler in kept.items():
         signal.signal(number, handler)
 
@@ -115,6 +121,30 @@ def test_the_failure_of_a_batch_is_the_launchs(world: World) -> None:
         world.run()
     world.error = None
     assert world.run()[1]["numInputRows"] == 10
+
+
+def test_a_register_of_long_ago_collects_nothing(world: World) -> None:
+    """Put back from a copy, it knows nothing of a batch that is half published: what is left of that must stay."""
+    moves = []
+
+    def kill(name: str) -> None:
+        moves.append(name)
+        if moves.count("publish.each") == 3:
+            raise Killed
+
+    failpoints.arm(kill)
+    with pytest.raises(Killed):
+        world.run()
+    failpoints.arm(None)
+    for state in sorted((world.lake.parent / "offsets" / "state").iterdir())[4:]:  # all but create, take, one batch
+        state.unlink()
+    with pytest.raises(RegisterError, match="yet to write") as caught:
+        world.run()
+    assert "--recover register" in caught.value.remedy
+    for file in (world.lake.parent / "offsets" / "state").iterdir():
+        file.unlink()
+    assert world.run(recover="register")[1]["redoneBatches"] == 1
+    assert world.published() == sorted(map(str, range(10)))
 
 
 def test_who_waits_in_vain_is_told_the_last_commit() -> None:

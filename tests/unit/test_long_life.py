@@ -20,7 +20,7 @@ from offsets.stores.base import MemoryStore
 from streaming.run import reports as run_reports
 from streaming.run.reports import keep_run_report
 from streaming.sinks import retention
-from streaming.sinks.names import batch_entry
+from streaming.sinks.names import batch_entry, reset_entry
 from streaming.sinks.retention import BatchLogRetention
 from streaming.sinks.runs import keep_report, reports
 from streaming.spark.scratch import remove_abandoned, scratch_folder
@@ -111,7 +111,23 @@ def test_recovery_and_refusal_work_on_what_is_kept(lake: Lake) -> None:
     newest = lake.sink.newest_batch()
     assert newest
     assert (newest.path, newest.manifest.seq) == (batch_entry(0, 3), 3)
-    with pytest.raises(RegisterError):
+    for seq in range(4):  # also one so old that the log has lost the batches that come next
+        with pytest.raises(RegisterError, match="0000000003"):
+            lake.sink.refuse_logged(0, seq)
+    lake.sink.refuse_logged(0, 4)
+
+
+def test_a_register_of_before_a_reset_is_refused(lake: Lake) -> None:
+    """Its generation has ended: by the trace of the next one, then by that one's batches."""
+    lake.run(3)
+    lake.sink.refuse_logged(0, 3)
+    lake.reset(70)
+    lake.sink.refuse_logged(1, 3)
+    with pytest.raises(RegisterError, match=r"_batches/1\.reset"):
+        lake.sink.refuse_logged(0, 3)
+    lake.filesystem.delete(reset_entry(1))
+    lake.run(1)
+    with pytest.raises(RegisterError, match="_batches/1/0000000003"):
         lake.sink.refuse_logged(0, 3)
 
 
