@@ -53,6 +53,8 @@ class RecordCalls(_Function):
                 result = function(record)
                 if not isinstance(result, _ONE_ROW) and isinstance(result, (list, Iterator)):
                     result = list(result)
+            except ImportError:
+                raise  # of the executor, and no record's fault
             except FAILURES as e:
                 reject(record, raised(self._name, e), e)
                 continue
@@ -70,6 +72,8 @@ class ChunkCalls(_Function):
     def results(self, chunk: Sequence[Message], reject: Reject) -> Results:
         try:
             return [None], [self._call(chunk)]
+        except ImportError:
+            raise
         except FAILURES:
             return self._each(chunk, reject)
 
@@ -82,6 +86,8 @@ class ChunkCalls(_Function):
             record = from_message(message)
             try:
                 results.append(self._call([message]))
+            except ImportError:
+                raise
             except FAILURES as e:
                 reject(record, raised(self._name, e), e)
                 continue

@@ -248,6 +248,19 @@ def test_a_chunk_is_called_again_record_by_record_only_when_it_fails(use: Any) -
     assert pipeline.rejected.first.startswith("t-1 offset 11: jobs:row raised ValueError")
 
 
+@pytest.mark.parametrize("mode", ["record", "chunk"])
+def test_a_package_that_is_missing_is_no_records_fault(use: Any, mode: str) -> None:
+    """Imported by the function itself: on such an executor every record would be skipped."""
+
+    def function(given: Any) -> None:
+        import no_such_package  # type: ignore[import-not-found]  # noqa: F401
+
+    pipeline = use(function, mode=mode, bad_records="skip")
+    with pytest.raises(ImportError, match="no_such_package"):
+        pipeline.blocks(chunk(b"1", b"2"))
+    assert pipeline.rejected.count == 0
+
+
 @pytest.mark.parametrize("as_batch", [True, False])
 def test_arrow_tables_are_split_by_their_columns(use: Any, as_batch: bool) -> None:
     """A layout finds each row's folder, also for nulls and times; Routed wins; rows may stand beside tables."""
