@@ -37,11 +37,10 @@ def logged(filesystem: Filesystem) -> list[tuple[int, int]]:
     return [(generation, seq) for generation in generations for seq in logged_numbers(filesystem, generation)]
 
 
-def entries(filesystem: Filesystem, wanted: Sequence[tuple[int, int]]) -> Iterator[Entry]:
-    """In the order asked for, without those that retention has deleted meanwhile."""
+def entries(filesystem: Filesystem, wanted: Sequence[tuple[int, int]]) -> Iterator[Entry | None]:
+    """In the order asked for; None for one that retention has deleted meanwhile."""
     for some in chunks(wanted):
-        read = in_parallel(filesystem.parallelism, lambda place: _entry(filesystem, *place), some)
-        yield from (entry for entry in read if entry is not None)
+        yield from in_parallel(filesystem.parallelism, lambda place: _entry(filesystem, *place), some)
 
 
 def resets(filesystem: Filesystem) -> list[int]:

@@ -50,6 +50,11 @@ class Tiling:
         """The trace of a reset: where its generation begins."""
         self._generation(reset.generation, reset)
 
+    def forget(self) -> None:
+        """Retention deletes the oldest first, and has overtaken: none of the entries so far is in the log any more."""
+        self.generations, self.folders, self.findings = [], {}, []
+        self.counts, self.oldest, self.newest = Counts(), None, None
+
     def damaged(self, generation: int, seq: int, why: str) -> None:
         """An entry that cannot be read.  What it covered shows as a gap, what it named as foreign."""
         self._follow(generation, seq)

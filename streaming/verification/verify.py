@@ -112,6 +112,9 @@ class _Verification:
 
     def _fold(self, tiling: Tiling, places: Sequence[Place], before: State | None) -> None:
         for entry in reading.entries(self.sink, places):
+            if entry is None:
+                tiling.forget()
+                continue
             trace = self.traces.get(entry.generation)
             if trace and trace.seq + 1 == entry.seq:  # else the log has lost the beginning of this generation
                 tiling.begin(trace)
@@ -145,7 +148,7 @@ class _Verification:
         tiling = Tiling(None)
         new = set(later) - set(known)
         for entry in reading.entries(self.sink, sorted(new)):
-            if entry.manifest is not None:
+            if entry is not None and entry.manifest is not None:
                 tiling.add(entry.generation, entry.seq, entry.manifest)
         return tiling.folders
 

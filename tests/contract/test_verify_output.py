@@ -17,6 +17,7 @@ from offsets.stores import open_store
 from offsets.structs import Manifest, State
 from streaming.commands.verify_output import main
 from streaming.sinks.names import batch_entry
+from streaming.sinks.retention import BatchLogRetention
 from streaming.verification import reading
 from streaming.verification.verify import verify
 from tests.contract.file_places import APP, place_of, put, tree, visible
@@ -302,6 +303,21 @@ def test_files_that_are_published_meanwhile_are_no_finding(lake: Checked, monkey
     monkeypatch.setattr(reading, "logged", publishing)
     verdict = verify(lake.store, lake.filesystem)
     assert (verdict.findings, verdict.in_flight and verdict.in_flight.published, len(looks)) == ((), 0, 2)
+
+
+def test_retention_that_overtakes_the_reading_is_no_finding(lake: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `retain.batches` was lowered many entries go at once: what was read of older ones counts no more."""
+    lake.run(6)
+    entry = reading._entry
+
+    def overtaken(sink: Any, generation: int, seq: int) -> Any:
+        read = entry(sink, generation, 0)
+        BatchLogRetention(lake.filesystem, 2).prune(0, 6)
+        return (read if seq == 0 else None) if seq < 4 else entry(sink, generation, seq)
+
+    monkeypatch.setattr(reading, "_entry", overtaken)
+    verdict = verify(lake.store, lake.filesystem)
+    assert (verdict.findings, verdict.oldest, verdict.counts.batches, verdict.counts.older) == ((), 4, 2, 16)
 
 
 def test_consumers_may_move_files_away(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
