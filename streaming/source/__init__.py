@@ -1,1 +1,1 @@
-"""What there is to read, as the driver sees it: Kafka's offsets, the job's topics, where to begin, the next batch."""
+"""Kafka's topics as the driver sees them, where to begin and what comes next; client properties, executors' too."""
