@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
+from offsets import failpoints
 from offsets.filesystems import Filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
@@ -21,6 +25,28 @@ from tests.contract.file_places import APP
 
 TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 TEXT = open_format("text")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+@contextmanager
+def killed_at(failpoint: str, hit: int = 1) -> Iterator[None]:
+    """The driver of the block dies there, at its first or `hit`th hit."""
+    hits: list[str] = []
+
+    def kill(name: str) -> None:
+        hits.append(name)
+        if name == failpoint and hits.count(name) >= hit:
+            raise Killed
+
+    failpoints.arm(kill)
+    try:
+        with pytest.raises(Killed):
+            yield
+    finally:
+        failpoints.arm(None)
 
 
 @dataclass

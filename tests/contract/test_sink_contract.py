@@ -31,10 +31,7 @@ from servers.proxy import Mode, Proxy
 from streaming.sinks.file import StagedFileSink, StagingPlace, open_sink
 from streaming.sinks.staging import Block
 from tests.contract.file_places import APP, PLACES, Prepared, line, place_of, prepared, put, tree, visible, webhdfs
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours catches it."""
+from tests.contract.lakes import Killed
 
 
 @pytest.fixture(params=PLACES)

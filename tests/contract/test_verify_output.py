@@ -21,14 +21,10 @@ from streaming.sinks.retention import BatchLogRetention
 from streaming.verification import reading
 from streaming.verification.verify import verify
 from tests.contract.file_places import APP, place_of, put, tree, visible
-from tests.contract.lakes import Lake
+from tests.contract.lakes import Lake, killed_at
 
 PLACES = ("local", "webhdfs")
 FIRST = "orders+p0+0000000000+0000000010+g0e1.txt"
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours catches it."""
 
 
 class Checked(Lake):
@@ -229,17 +225,8 @@ def test_a_lost_register_and_a_lost_marker(lake: Checked, capsys: pytest.Capture
 def test_a_prepared_batch_is_no_finding(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed between two renames: what is visible is told; a file of it that is nowhere is a finding."""
     lake.run(1)
-    files = []
-
-    def kill(name: str) -> None:
-        files.append(name)
-        if name == "publish.each" and files.count(name) == 3:
-            raise Killed
-
-    failpoints.arm(kill)
-    with pytest.raises(Killed):
+    with killed_at("publish.each", 3):
         lake.run(1)
-    failpoints.arm(None)
     status, said = lake.verify(capsys)
     assert (status, said["in_flight"]["batch"], said["in_flight"]["files"]) == (0, 1, 4)
     assert said["in_flight"]["published"] in range(4)
@@ -252,15 +239,8 @@ def test_a_prepared_batch_is_no_finding(lake: Checked, capsys: pytest.CaptureFix
 def test_a_prepared_batch_that_is_not_logged_yet(lake: Checked, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed right after PREPARE: its manifest and its files must be in staging, or nobody can publish it."""
     lake.run(1)
-
-    def kill(name: str) -> None:
-        if name == "prepare.after":
-            raise Killed
-
-    failpoints.arm(kill)
-    with pytest.raises(Killed):
+    with killed_at("prepare.after"):
         lake.run(1)
-    failpoints.arm(None)
     assert lake.verify(capsys)[0] == 0
     pending = lake.store_state().pending
     assert pending
@@ -280,15 +260,8 @@ def test_a_prepared_batch_that_is_not_logged_yet(lake: Checked, capsys: pytest.C
 def test_files_that_are_published_meanwhile_are_no_finding(lake: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen neither by the listing, which was before, nor in staging, where they were until then."""
     lake.run(1)
-
-    def kill(name: str) -> None:
-        if name == "publish.each":
-            raise Killed
-
-    failpoints.arm(kill)
-    with pytest.raises(Killed):
+    with killed_at("publish.each"):
         lake.run(1)
-    failpoints.arm(None)
     pending, logged, looks = lake.store_state().pending, reading.logged, []
     assert pending
     ref = pending.manifest

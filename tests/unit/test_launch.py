@@ -26,13 +26,10 @@ from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.staging import Block
 from streaming.tasks.result import TaskResult
+from tests.contract.lakes import killed_at
 from tests.unit.job_file import JOB
 
 CHANGES = ("source.subscribe=t", "source.maxOffsetsPerTrigger=4", "sink.format=text")
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours catches it."""
 
 
 class World:
@@ -125,17 +122,8 @@ def test_the_failure_of_a_batch_is_the_launchs(world: World) -> None:
 
 def test_a_register_of_long_ago_collects_nothing(world: World) -> None:
     """Put back from a copy, it knows nothing of a batch that is half published: what is left of that must stay."""
-    moves = []
-
-    def kill(name: str) -> None:
-        moves.append(name)
-        if moves.count("publish.each") == 3:
-            raise Killed
-
-    failpoints.arm(kill)
-    with pytest.raises(Killed):
+    with killed_at("publish.each", 3):
         world.run()
-    failpoints.arm(None)
     for state in sorted((world.lake.parent / "offsets" / "state").iterdir())[4:]:  # all but create, take, one batch
         state.unlink()
     with pytest.raises(RegisterError, match="yet to write") as caught:

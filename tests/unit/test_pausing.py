@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from offsets import failpoints
 from offsets.errors import UnavailableError
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.stores import open_store
@@ -20,14 +19,10 @@ from streaming.run import pausing
 from streaming.run.pausing import PauseWatch, pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause
 from tests.contract.file_places import put, tree
-from tests.contract.lakes import Lake
+from tests.contract.lakes import Lake, killed_at
 from tests.unit.job_file import JOB
 
 ME = Pause("ann@host", "2026-11-21T16:00:00+00:00", "an upgrade")
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @pytest.fixture
@@ -43,15 +38,8 @@ def job(tmp_path: Path) -> Iterator[Path]:
 def test_a_paused_launch_takes_nothing(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0 with who, when and why; a prepared batch waits, the register is as it was, no report is kept."""
     lake = Lake(open_store(f"file://{tmp_path}/offsets"), open_filesystem(f"file://{tmp_path}/lake"))
-
-    def kill(name: str) -> None:
-        if name == "publish.each":
-            raise Killed
-
-    failpoints.arm(kill)
-    with pytest.raises(Killed):
+    with killed_at("publish.each"):
         lake.run(1)
-    failpoints.arm(None)
     set_pause(lake.filesystem, ME)
     before = tree(lake.filesystem), lake.store.load()
     assert run_stream.main("", [str(job), "--available-now"]) == 0
