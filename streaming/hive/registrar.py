@@ -1,7 +1,7 @@
 """Registers tables and partitions with Hive after their batch is committed.  Driver only, in a thread of its own.
 
 It can neither fail nor delay a batch: what the metastore refuses, or does not answer, is logged and tried again, in
-this run or by the next one, from the batch log.  How far it came stands in the sink as `_hive/<seq>`: all below it.
+this run or by the next one, from the batch log.  What is refused for one table keeps no other waiting.
 """
 
 from __future__ import annotations
@@ -10,67 +10,54 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
-from offsets import codec
-from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
-from streaming.hive.tables import Partition, Place, add_partitions, create_table, partitions_of
-from streaming.sinks.names import BATCHES
-from streaming.sinks.notes import numbered
+from streaming.hive.marks import Marks
+from streaming.hive.tables import (
+    Partition,
+    Place,
+    add_partitions,
+    check_location,
+    create_table,
+    partitions_of,
+    show_location,
+)
 
 log = logging.getLogger(__name__)
 
-MARKS = "_hive"
 MARK_SECONDS = 60.0  # a mark costs three requests, and a mark too old only a few entries read again
 AT_ONCE = 100  # partitions of one statement
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries
+LOOK_SECONDS = 0.2  # how soon the thread sees that the run ends
 
 Columns = Callable[[str, Manifest], Iterable[tuple[str, str]]]  # (table, manifest) -> (column, Hive type)
+Group = tuple[str, tuple[str, ...]]  # a table and the columns of its partitions
 
 
 class Catalog(Protocol):
     """Where statements go: Spark's SQL with Hive support, or a test's list."""
 
-    def run(self, statement: str) -> None:
-        """Raises whatever the metastore, or the way to it, has to say."""
+    def run(self, statement: str) -> Sequence[Sequence[Any]]:
+        """The rows it gives.  Raises whatever the metastore, or the way to it, has to say."""
 
 
-class Marks:
-    """`_hive/<seq>` in the sink: every batch below `seq` is registered."""
+@dataclass
+class Waiting:
+    """Partitions of one group that Hive has yet to be told of.  `manifest`: of the newest batch with one of them."""
 
-    def __init__(self, filesystem: Filesystem) -> None:
-        self._filesystem = filesystem
-
-    def read(self) -> int:
-        """0 if nothing was ever registered."""
-        return max((int(name) for name in numbered(self._filesystem, MARKS)), default=0)
-
-    def write(self, seq: int) -> None:
-        """Adds the mark, then takes older ones away."""
-        older = [name for name in numbered(self._filesystem, MARKS) if int(name) < seq]
-        with suppress(FileExistsError):
-            self._filesystem.create(f"{MARKS}/{seq:010d}").close()
-        for name in older:
-            self._filesystem.delete(f"{MARKS}/{name}")
-
-    def unregistered(self, until: int) -> Iterator[Manifest]:
-        """From the batch log: the batches from the mark to `until` (exclusive), as far as the log still has them."""
-        begin = self.read()
-        for generation in numbered(self._filesystem, BATCHES) if begin < until else ():
-            folder = f"{BATCHES}/{generation}"
-            for status in self._filesystem.list(folder, after=f"{begin:010d}"):
-                if begin <= _seq(status.name) < until:
-                    path = f"{folder}/{status.name}"
-                    yield codec.decode_manifest(self._filesystem.read(path), path)
+    manifest: Manifest
+    partitions: set[Partition] = field(default_factory=set)
 
 
 class HiveRegistrar:
-    """`committed` hands a batch over and returns at once.  `close` gives what is left some time."""
+    """`committed` hands a batch over and returns at once.  `close` gives what is left some time.
+
+    `until`: the first batch that will be handed over; what the mark leaves below it comes from the batch log.
+    """
 
     def __init__(
         self,
@@ -82,12 +69,12 @@ class HiveRegistrar:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog, self._place, self._columns, self._marks = catalog, place, columns, marks
-        self._clock, self._until = clock, until
+        self._until, self._clock = until, clock
         self._queue: queue.SimpleQueue[Manifest | None] = queue.SimpleQueue()
         self._known: set[Partition] = set()
-        self._tables: set[str] = set()
-        self._done, self._marked_at = 0, clock()
-        self._refused = False  # the last thing that was tried
+        self._waiting: dict[Group, Waiting] = {}
+        self._seen, self._marked, self._marked_at = 0, 0, clock()
+        self._pause, self._again_at, self._refused = FIRST_PAUSE, clock(), False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hive", daemon=True)
         self._thread.start()
@@ -96,7 +83,7 @@ class HiveRegistrar:
         self._queue.put(manifest)
 
     def close(self, seconds: float) -> None:
-        """Never raises.  Waits so long while the metastore answers, and a sixth of it while it does not.
+        """Never raises.  Waits so long while the metastore answers, and a sixth of it while it refuses.
 
         What is not registered by then is left to the next run, and the log says so.
         """
@@ -109,54 +96,72 @@ class HiveRegistrar:
             log.warning("Hive: not all partitions are registered; the next run goes on with them")
 
     def _work(self) -> None:
-        self._patiently(self._catch_up)
-        while not self._closing.is_set() and (manifest := self._queue.get()) is not None:
-            self._patiently(partial(self._register, manifest))
-        self._patiently(self._mark)
+        behind, ended = True, False
+        while not self._closing.is_set() and not (ended and not behind and not self._waiting):
+            if not behind and not ended:
+                ended = self._receive()
+            if self._clock() < self._again_at:
+                self._closing.wait(LOOK_SECONDS)
+                continue
+            behind = behind and not self._tried(self._catch_up)
+            refused = [group for group in list(self._waiting) if not self._tried(partial(self._add, group))]
+            self._back_off(behind or bool(refused))
+        if not self._waiting and not behind:
+            self._tried(partial(self._mark, 0.0))
+
+    def _receive(self) -> bool:
+        """Takes what was handed over; waits for it only if there is nothing else to do.  Whether that was all."""
+        try:
+            while (manifest := self._queue.get(timeout=0 if self._waiting else LOOK_SECONDS)) is not None:
+                self._await(manifest)
+        except queue.Empty:
+            return False
+        return True
 
     def _catch_up(self) -> None:
         """What an earlier run could not register, or was killed before it did."""
-        for manifest in self._marks.unregistered(self._until):
-            self._register(manifest)
+        for manifest in self._marks.untold(self._until):
+            self._await(manifest)
 
-    def _register(self, manifest: Manifest) -> None:
-        new = [p for p in partitions_of(manifest) if p not in self._known]
-        for table, partitions in groupby(new, key=lambda p: p.table):
-            self._add(table, list(partitions), manifest)
-        self._done = manifest.seq + 1
-        if self._clock() - self._marked_at > MARK_SECONDS:
-            self._mark()
+    def _await(self, manifest: Manifest) -> None:
+        for partition in partitions_of(manifest):
+            if partition not in self._known:
+                group = partition.table, tuple(column for column, _ in partition.values)
+                waiting = self._waiting.setdefault(group, Waiting(manifest))
+                waiting.manifest = manifest
+                waiting.partitions.add(partition)
+        self._seen = manifest.seq + 1
 
-    def _add(self, table: str, partitions: list[Partition], manifest: Manifest) -> None:
-        if table not in self._tables:
-            self._catalog.run(create_table(self._place, partitions[0], self._columns(table, manifest)))
-            self._tables.add(table)
-        keyed = [p for p in partitions if p.values]
-        for start in range(0, len(keyed), AT_ONCE):
-            self._catalog.run(add_partitions(self._place, keyed[start : start + AT_ONCE]))
+    def _add(self, group: Group) -> None:
+        waiting = self._waiting[group]
+        partitions = sorted(waiting.partitions)
+        if not any(partition.table == group[0] for partition in self._known):
+            self._catalog.run(create_table(self._place, partitions[0], self._columns(group[0], waiting.manifest)))
+            check_location(self._place, group[0], self._catalog.run(show_location(self._place, group[0])))
+        for start in range(0, len(partitions) if group[1] else 0, AT_ONCE):
+            self._catalog.run(add_partitions(self._place, partitions[start : start + AT_ONCE]))
         self._known.update(partitions)
+        del self._waiting[group]
 
-    def _mark(self) -> None:
-        if self._done:
-            self._marks.write(self._done)
-        self._marked_at = self._clock()
+    def _back_off(self, refused: bool) -> None:
+        self._refused = refused
+        self._pause = min(2 * self._pause, LONGEST_PAUSE) if refused else FIRST_PAUSE
+        self._again_at = self._clock() + (self._pause if refused else 0.0)
+        if not refused:
+            self._tried(partial(self._mark, MARK_SECONDS))
 
-    def _patiently(self, action: Callable[[], None]) -> None:
-        """Until it works, or the run ends.  Every action may be done twice."""
-        pause = FIRST_PAUSE
-        while not self._closing.is_set():
-            try:
-                action()
-                self._refused = False
-                return
-            except Exception as e:
-                self._refused = True
-                told = str(e).strip().splitlines() or [repr(e)]
-                log.warning("Hive: not registered yet, trying again in %g s: %s", pause, told[0][:300])
-            self._closing.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+    def _mark(self, age: float) -> None:
+        """Only while nothing waits."""
+        if self._seen > self._marked and self._clock() - self._marked_at >= age:
+            self._marks.write(self._seen)
+            self._marked, self._marked_at = self._seen, self._clock()
 
-
-def _seq(name: str) -> int:
-    stem = name.removesuffix(".json")
-    return int(stem) if stem.isdecimal() else -1
+    def _tried(self, action: Callable[[], None]) -> bool:
+        """Whether it worked.  Every action may be done twice."""
+        try:
+            action()
+        except Exception as e:
+            told = str(e).strip().splitlines() or [repr(e)]
+            log.warning("Hive: not registered yet, trying again in %g s: %s", self._pause, told[0][:300])
+            return False
+        return True

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
 from streaming.config.job import JobConfig
 from streaming.formats import FORMATS
 from streaming.formats.settings import given_schema
-from streaming.hive.registrar import HiveRegistrar, Marks
+from streaming.hive.marks import Marks
+from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.tables import STORED_AS, Place
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ class SparkCatalog:
 
     sc: SparkContext
 
-    def run(self, statement: str) -> None:
+    def run(self, statement: str) -> Sequence[Sequence[Any]]:
         from pyspark.sql import SparkSession
 
-        SparkSession(self.sc).sql(statement)
+        return SparkSession(self.sc).sql(statement).collect()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ data.  Hive's names are case-insensitive; columns that a path already carries ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from streaming.sinks.names import table_of
 
 # Formats that Hive itself reads by a SerDe that every Hive has; csv and json need one that is not always there.
 STORED_AS: Mapping[str, str] = {"parquet": "PARQUET", "avro": "AVRO", "text": "TEXTFILE"}
+LOCATION = "kafka-direct-streaming.location"  # a table's property
 
 
 class Partition(NamedTuple):
@@ -41,6 +42,11 @@ class Place:
         plain = re.sub(r"\W+", "_", unquote(table), flags=re.ASCII).strip("_").lower() or self.name
         return f"`{self.database}`.`{plain}`"
 
+    def of(self, folder: str) -> str:
+        """The folder as Hadoop names it."""
+        root = self.location.rstrip("/")
+        return f"{root}/{folder}" if folder else root
+
 
 def partitions_of(manifest: Manifest) -> list[Partition]:
     """Of all data files of the batch, each once, sorted."""
@@ -53,8 +59,16 @@ def partition_of(folder: str) -> Partition:
     parts = folder.split("/") if folder else []
     last = max((i for i, part in enumerate(parts) if "=" in part), default=len(parts))
     pairs = [part.partition("=") for part in parts if "=" in part]
-    values = tuple((unquote(key).lower(), unquote(value)) for key, _, value in pairs)
+    values = tuple((_decoded(key).lower(), _decoded(value)) for key, _, value in pairs)
     return Partition(table_of(folder), "/".join(parts[: last + 1]), values)
+
+
+def _decoded(text: str) -> str:
+    """Bytes that are no UTF-8 stay as they lie in the path: Hive's values are text."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
 
 
 def create_table(place: Place, partition: Partition, columns: Iterable[tuple[str, str]]) -> str:
@@ -64,23 +78,35 @@ def create_table(place: Place, partition: Partition, columns: Iterable[tuple[str
     by = f" PARTITIONED BY ({', '.join(f'{_quoted(key)} STRING' for key in keys)})" if keys else ""
     return (
         f"CREATE EXTERNAL TABLE IF NOT EXISTS {place.table_name(partition.table)} ({listed}){by} "
-        f"STORED AS {place.stored_as} LOCATION {_text(_joined(place.location, partition.table))}"
+        f"STORED AS {place.stored_as} LOCATION {_text(place.of(partition.table))} "
+        f"TBLPROPERTIES ({_text(LOCATION)}={_text(place.of(partition.table))})"
     )
+
+
+def show_location(place: Place, table: str) -> str:
+    """Asks whose the table is: of another folder it would be, if two have names that Hive cannot tell apart."""
+    return f"SHOW TBLPROPERTIES {place.table_name(table)} ({_text(LOCATION)})"
+
+
+def check_location(place: Place, table: str, answer: Sequence[Sequence[Any]]) -> None:
+    """Raises ValueError unless `answer`, to `show_location`, names the folder."""
+    found = str(answer[0][-1]) if answer else "nothing"
+    if found != place.of(table):
+        name = place.table_name(table)
+        raise ValueError(
+            f"{name} is not the table of {place.of(table)}: its property {LOCATION} says {found}; give the folder "
+            "another name, or set that property if the table is meant"
+        )
 
 
 def add_partitions(place: Place, partitions: Iterable[Partition]) -> str:
     """One statement for partitions of one table, at least one; those that are there already do no harm."""
     listed = list(partitions)
     clauses = " ".join(
-        f"PARTITION ({', '.join(f'{_quoted(k)}={_text(v)}' for k, v in p.values)}) "
-        f"LOCATION {_text(_joined(place.location, p.folder))}"
+        f"PARTITION ({', '.join(f'{_quoted(k)}={_text(v)}' for k, v in p.values)}) LOCATION {_text(place.of(p.folder))}"
         for p in listed
     )
     return f"ALTER TABLE {place.table_name(listed[0].table)} ADD IF NOT EXISTS {clauses}"
-
-
-def _joined(location: str, folder: str) -> str:
-    return f"{location.rstrip('/')}/{folder}" if folder else location.rstrip("/")
 
 
 def _quoted(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import pytest
 from offsets import codec
 from offsets.filesystems import LocalFilesystem
 from offsets.structs import Manifest, OffsetRange, StagedFile, TopicState
-from streaming.hive.registrar import MARKS, HiveRegistrar, Marks
+from streaming.hive.marks import MARKS, Marks
+from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.tables import Partition, Place, add_partitions, create_table, partition_of, partitions_of
 from streaming.sinks.names import batch_entry, encoded_folder
 
@@ -35,6 +37,7 @@ def manifest(seq: int, *folders: str) -> Manifest:
         ("orders", Partition("orders", "orders", ())),
         ("a/b/dt=1/hr=2", Partition("a/b", "a/b/dt=1/hr=2", (("dt", "1"), ("hr", "2")))),
         ("dt=1", Partition("", "dt=1", (("dt", "1"),))),
+        ("t/k=%FF", Partition("t", "t/k=%FF", (("k", "%FF"),))),
         ("t/Dt=x%20y%2Fz=1/rest", Partition("t", "t/Dt=x%20y%2Fz=1", (("dt", "x y/z=1"),))),
     ],
 )
@@ -54,33 +57,45 @@ def test_statements() -> None:
     odd = partition_of(encoded_folder("My Orders/country=O'Neill\\/dt=1"))
     assert create_table(PLACE, odd, COLUMNS) == (
         "CREATE EXTERNAL TABLE IF NOT EXISTS `lake`.`my_orders` (`id` bigint, `a``b` double) "
-        "PARTITIONED BY (`country` STRING, `dt` STRING) STORED AS PARQUET LOCATION 'hdfs://nn/lake/My%20Orders'"
+        "PARTITIONED BY (`country` STRING, `dt` STRING) STORED AS PARQUET LOCATION 'hdfs://nn/lake/My%20Orders' "
+        "TBLPROPERTIES ('kafka-direct-streaming.location'='hdfs://nn/lake/My%20Orders')"
     )
     assert add_partitions(PLACE, [odd]) == (
         "ALTER TABLE `lake`.`my_orders` ADD IF NOT EXISTS PARTITION (`country`='O\\'Neill\\\\', `dt`='1') "
         "LOCATION 'hdfs://nn/lake/My%20Orders/country=O%27Neill%5C/dt=1'"
     )
-    assert create_table(PLACE, partition_of(""), COLUMNS).endswith("LOCATION 'hdfs://nn/lake'")
+    assert "LOCATION 'hdfs://nn/lake' " in create_table(PLACE, partition_of(""), COLUMNS)
     assert "`lake`.`orders`" in create_table(PLACE, partition_of(""), COLUMNS)
 
 
 class Metastore:
-    """Remembers statements; refuses the first `refusals`; may hang."""
+    """Remembers statements and whose tables are; refuses the first `refusals`, and all that hold `never`; may hang."""
 
-    def __init__(self, refusals: int = 0) -> None:
+    def __init__(self, refusals: int = 0, never: str = "\0") -> None:
         self.statements: list[str] = []
-        self.refusals, self.hang = refusals, threading.Event()
+        self.locations: dict[str, str] = {}
+        self.refusals, self.never, self.hang = refusals, never, threading.Event()
         self.hang.set()
 
-    def run(self, statement: str) -> None:
+    def run(self, statement: str) -> list[tuple[str, str]]:
         self.hang.wait()
-        if self.refusals:
-            self.refusals -= 1
+        if self.refusals or self.never in statement:
+            self.refusals = max(0, self.refusals - 1)
             raise ConnectionError("no metastore")
         self.statements.append(statement)
+        if found := re.match(r"CREATE.* EXISTS (\S+) .*LOCATION '(\S+)' ", statement):
+            self.locations.setdefault(found[1], found[2])
+        asked = re.match(r"SHOW TBLPROPERTIES (\S+)", statement)
+        return [("key", self.locations[asked[1]])] if asked else []
 
     def added(self) -> list[str]:
-        return [s for s in self.statements if s.startswith("ALTER")]
+        """The folders of all partitions that were added."""
+        return [
+            f
+            for s in self.statements
+            if s.startswith("ALTER")
+            for f in re.findall(r"LOCATION 'hdfs://nn/lake/(\S+)'", s)
+        ]
 
 
 @pytest.fixture
@@ -121,7 +136,8 @@ def test_each_partition_once(lake: LocalFilesystem, registrar: Callable[..., Hiv
     with running(registrar(metastore)) as hive_:
         for seq, day in enumerate("1122"):
             hive_.committed(manifest(seq, f"t/dt={day}"))
-    assert len(metastore.statements) == 3
+    assert metastore.added() == ["t/dt=1", "t/dt=2"]
+    assert [s.split()[0] for s in metastore.statements if "ALTER" not in s] == ["CREATE", "SHOW"]
     assert Marks(lake).read() == 4
 
 
@@ -131,7 +147,7 @@ def test_refusals_are_tried_again(lake: LocalFilesystem, registrar: Callable[...
     with running(registrar(metastore)) as hive_:
         hive_.committed(manifest(0, "t/dt=1"))
         hive_.committed(manifest(1, "t/dt=2"))
-    assert [s[-6:] for s in metastore.added()] == ["/dt=1'", "/dt=2'"]
+    assert sorted(metastore.added()) == ["t/dt=1", "t/dt=2"]
 
 
 def test_a_hanging_metastore_keeps_nobody(lake: LocalFilesystem, registrar: Callable[..., HiveRegistrar]) -> None:
@@ -160,5 +176,44 @@ def test_only_what_the_mark_leaves_is_read_again(
     metastore = Metastore()
     with running(registrar(metastore, until=4)):
         pass
-    assert [s[-6:] for s in metastore.added()] == ["/dt=2'", "/dt=3'"]
+    assert metastore.added() == ["t/dt=2", "t/dt=3"]
     assert [s.name for s in lake.list(MARKS)] == ["0000000004"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "folders", "told"),
+    [
+        ("`x`", ["x/=1", "t/dt=1"], ["t/dt=1"]),  # a column without a name
+        ("hr", ["t/dt=1/hr=2", "t/dt=1", "u/dt=1"], ["t/dt=1", "u/dt=1"]),  # other partition columns
+    ],
+)
+def test_one_refused_folder_keeps_no_other(
+    lake: LocalFilesystem,
+    registrar: Callable[..., HiveRegistrar],
+    caplog: pytest.LogCaptureFixture,
+    refused: str,
+    folders: list[str],
+    told: list[str],
+) -> None:
+    """What Hive never takes is logged and left, and the mark stays before it: the next run tries again."""
+    metastore = Metastore(never=refused)
+    made = registrar(metastore)
+    made.committed(manifest(0, *folders))
+    made.committed(manifest(1, "v/dt=1"))
+    made.close(3)
+    assert sorted(metastore.added()) == sorted([*told, "v/dt=1"])
+    assert Marks(lake).read() == 0
+    assert "the next run goes on with them" in caplog.text
+
+
+def test_names_that_hive_cannot_tell_apart(
+    lake: LocalFilesystem, registrar: Callable[..., HiveRegistrar], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second folder with a table's name is refused: its partitions would be that table's."""
+    metastore = Metastore()
+    made = registrar(metastore)
+    made.committed(manifest(0, "a-b/dt=1", "A_b/dt=2"))
+    made.close(3)
+    (folder,) = metastore.added()
+    assert folder.split("/")[0] in ("a-b", "A_b")
+    assert "`lake`.`a_b` is not the table of hdfs://nn/lake/" in caplog.text
