@@ -91,9 +91,9 @@ class ChunkSorter:
     def sort(self, records: Sequence[Record | None], results: Sequence[Any]) -> Sorted:
         rows, tables = [], []
         for result in results:
-            items = result if type(result) is list else [result]
+            items = result if type(result) is list else [] if result is None else [result]
             tables += [item for item in items if is_table(item)]
-            rows.append([item for item in items if item is not None and not is_table(item)] if tables else result)
+            rows.append([item for item in items if not is_table(item)])
         found = self._rows.sort(records, rows)
         for table in tables:
             found.tables += self._split(table)

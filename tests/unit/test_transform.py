@@ -229,6 +229,17 @@ def test_a_chunk_function_sees_columns(use: Any) -> None:
     assert [r.offset for r in seen.records()] == seen.to_arrow().column("offset").to_pylist() == [7, 9]
 
 
+def test_none_among_rows_is_a_bad_row_beside_a_table_too(use: Any) -> None:
+    """Nothing that a function returns is dropped in silence because a table stands next to it."""
+
+    def function(records: Chunk) -> list[Any]:
+        return [pa.table({"value": ["a"] * len(records)}), None]
+
+    pipeline = use(function, mode="chunk", bad_records="skip")
+    assert contents(pipeline.blocks(chunk(b"1", b"2"))) == {}
+    assert pipeline.rejected.count == 2
+
+
 def test_a_chunk_is_called_again_record_by_record_only_when_it_fails(use: Any) -> None:
     """One call for a clean chunk; after a failure one for each record, so that exactly the bad ones are found."""
     calls: list[int] = []
