@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from offsets.errors import AlreadyRunningError, StreamError
 from offsets.manager import OffsetManager, current_owner
 from offsets.rate import Limits
 from offsets.stores import open_store
-from offsets.stores.base import OffsetStore
-from offsets.structs import Owner, TopicState
+from offsets.structs import TopicState
 from streaming.config.job import JobConfig
 from streaming.formats.settings import given_schema
 from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.session import hive_told, unregistered
 from streaming.run.admission import admit
 from streaming.run.committer import Committer
+from streaming.run.holding import held
 from streaming.run.ownership import OURS, check_ownership
 from streaming.run.pacing import Pace, Pacing
 from streaming.run.pausing import PauseWatch, pause_in_force
@@ -166,25 +164,3 @@ class Launch:
         log.info(batch.line())
         with suppress(OSError):  # the terminal went away: no reason to fail a batch that is committed
             advance(sum(r.size() for r in batch.manifest.ranges))
-
-
-@contextmanager
-def held(store: OffsetStore, owner: Owner) -> Iterator[None]:
-    """Holds the store's lock.  Waits as long as a dead holder keeps it; then says who holds it and its last commit."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(store.lock(owner, store.dead_holder_seconds))
-        except AlreadyRunningError as e:
-            raise AlreadyRunningError(e.holder, last_commit(store), e.waited) from None
-        yield
-
-
-def last_commit(store: OffsetStore) -> str:
-    """When the register was last committed, for people; "never" or "unknown"."""
-    try:
-        state = OffsetManager(store, current_owner("")).read()
-    except StreamError:
-        return "unknown"
-    if state is None or not state.committed_ms:
-        return "never"
-    return datetime.fromtimestamp(state.committed_ms / 1000, timezone.utc).isoformat(timespec="seconds")

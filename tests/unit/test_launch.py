@@ -20,7 +20,8 @@ from offsets.structs import OffsetRange
 from streaming.config.reading import load
 from streaming.formats import open_format
 from streaming.run import launch
-from streaming.run.launch import Launch, Options, held
+from streaming.run.holding import held
+from streaming.run.launch import Launch, Options
 from streaming.run.progress import RunProgress
 from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
