@@ -5,7 +5,6 @@ Paths are relative to the URL's directory and joined from plain components only.
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,7 +12,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from offsets.errors import ConfigError
 from offsets.filesystems.base import FileStatus, Filesystem, Writer, checked
 from offsets.filesystems.local import LocalFilesystem
-from offsets.filesystems.webhdfs import ANSWER_SECONDS, CONNECT_SECONDS, WebHdfsFilesystem
 
 FORMS = "file:///dir or webhdfs://namenode:9870/dir"
 
@@ -29,20 +27,11 @@ def open_filesystem(url: str, environ: Mapping[str, str] = os.environ) -> Filesy
     root = unquote(parts.path).rstrip("/") or "/"
     if parts.scheme == "file":
         return LocalFilesystem(root)
-    return open_webhdfs(url, environ=environ)
-
-
-def open_webhdfs(
-    url: str, answer_seconds: float = ANSWER_SECONDS, environ: Mapping[str, str] = os.environ
-) -> WebHdfsFilesystem:
-    """The same for a sound webhdfs:// URL.  A request fails after `answer_seconds` without an answer."""
-    parts = urlsplit(url)
-    user = parse_qs(parts.query).get("user", [environ.get("HADOOP_USER_NAME") or getpass.getuser()])[0]
-    root = unquote(parts.path).rstrip("/")
-    connect_seconds = min(answer_seconds, CONNECT_SECONDS)
-    return WebHdfsFilesystem(
-        f"http://{parts.netloc}", root, user, connect_seconds=connect_seconds, answer_seconds=answer_seconds
+    from offsets.filesystems.webhdfs import (
+        open_webhdfs,  # an HTTP client takes most of the time that a worker starts in
     )
+
+    return open_webhdfs(url, environ=environ)
 
 
 def check_url(url: str) -> list[str]:
@@ -89,5 +78,5 @@ def _path_problems(path: str) -> list[str]:
     return []
 
 
-__all__ = ["FORMS", "FileStatus", "Filesystem", "LocalFilesystem", "WebHdfsFilesystem", "Writer"]
-__all__ += ["check_url", "open_filesystem", "open_webhdfs", "overlap"]
+__all__ = ["FORMS", "FileStatus", "Filesystem", "LocalFilesystem", "Writer"]
+__all__ += ["check_url", "open_filesystem", "overlap"]

@@ -6,14 +6,16 @@ normally when the block that feeds it raises), nor `strict=False` (it takes ever
 
 from __future__ import annotations
 
+import getpass
+import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import requests
 import urllib3
@@ -182,3 +184,19 @@ def _status_of(name: str, found: Any) -> FileStatus:
     number = found.get("fileId")  # never used again, and kept by renames; an HttpFS gateway does not tell it
     identity = f"{number} {found['length']} {found['modificationTime']}" if number else ""
     return FileStatus(name, found["length"], found["type"] == "DIRECTORY", identity)
+
+
+def open_webhdfs(
+    url: str, answer_seconds: float = ANSWER_SECONDS, environ: Mapping[str, str] = os.environ
+) -> WebHdfsFilesystem:
+    """What `offsets.filesystems.open_filesystem` gives for a sound webhdfs:// URL.
+
+    A request fails after `answer_seconds` without an answer.
+    """
+    parts = urlsplit(url)
+    user = parse_qs(parts.query).get("user", [environ.get("HADOOP_USER_NAME") or getpass.getuser()])[0]
+    root = unquote(parts.path).rstrip("/")
+    connect_seconds = min(answer_seconds, CONNECT_SECONDS)
+    return WebHdfsFilesystem(
+        f"http://{parts.netloc}", root, user, connect_seconds=connect_seconds, answer_seconds=answer_seconds
+    )

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from offsets.errors import ConfigError
-from offsets.filesystems import LocalFilesystem, check_url, open_webhdfs
+from offsets.filesystems import LocalFilesystem, check_url
 from offsets.filesystems.local import link_and_unlink
 from offsets.stores.base import MemoryStore, OffsetStore
 from offsets.stores.file_lock import FileLock
@@ -41,6 +41,8 @@ def open_store(
         disk = LocalFilesystem(root, rename=link_and_unlink)
         return LogStore(url, disk, FileLock(f"{root}/lock"), retain_states, deadline)
     if scheme == "webhdfs":
+        from offsets.filesystems.webhdfs import open_webhdfs
+
         lease = LeaseLock(open_webhdfs(url, max(session_timeout / RENEWALS, 1.0)), session_timeout, deadline)
         return LogStore(url, open_webhdfs(url, deadline / ANSWERS), lease, retain_states, deadline)
     return MemoryStore()

@@ -18,7 +18,8 @@ from requests import Response
 from requests.adapters import HTTPAdapter
 
 from offsets.errors import FencedError, RegisterError, StoreError, UnavailableError
-from offsets.filesystems import open_filesystem, open_webhdfs
+from offsets.filesystems import open_filesystem
+from offsets.filesystems.webhdfs import open_webhdfs
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore, Versioned
 from offsets.stores.file_lock import FileLock

@@ -13,8 +13,8 @@ import pytest
 from hdfs import HdfsError
 
 from offsets.errors import ConfigError, DestinationExistsError, RegisterError, SinkError, UnavailableError
-from offsets.filesystems import FileStatus, LocalFilesystem, WebHdfsFilesystem, check_url, open_filesystem
-from offsets.filesystems.webhdfs import WebHdfsWriter
+from offsets.filesystems import FileStatus, LocalFilesystem, check_url, open_filesystem
+from offsets.filesystems.webhdfs import WebHdfsFilesystem, WebHdfsWriter
 from offsets.filesystems.webhdfs_errors import translated
 from offsets.structs import Manifest, OffsetRange, TopicState
 from streaming.formats import open_format
