@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,13 @@ LAYOUTS = {
         "timezone": "Europe/Zurich",
     },
 }
+# What of them shows in a file's name; `hr=` only where the time is Kafka's, and so the same for all.
+FOLDER = {
+    "plain": r"[^/]+",
+    "time": r"dt=\d{4}-\d\d-\d\d/hr=\d\d/[^/]+",
+    "fields": r"[^/]+/(branch=\d|p=\d)/dt=\d{4}-\d\d-\d\d/[^/]+",
+}
+EXTENSION = {"text": "txt.zst", "json": "json.gz", "csv": "csv", "parquet": "parquet", "avro": "avro"}
 FORMATS = {
     "text": {"compression": "zstd"},
     "json": {"compression": "gzip"},
@@ -185,7 +193,7 @@ def hunt(
             master="local[2,4]",
             more={"spark.ui.enabled": "false"},
         )
-        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url), seed=records + batch))
+        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url), records + batch, options))
         return hunts[-1], log
 
     yield make
@@ -214,6 +222,8 @@ def test_five_kills_in_every_pair(hunt: MakeHunt, sink_url: str, format_: str, l
     """Whatever store, sink, format and layout: exact to the record, bad ones in quarantine, and verify agrees."""
     prey, log = hunt(60_000, 6_000, settings(format_, layout))
     hunt_down(prey, log, sink_url, 5)
+    names = [name for name, _ in Lake(sink_url).list()]
+    assert [n for n in names if not re.fullmatch(rf"{FOLDER[layout]}\.{EXTENSION[format_]}", n)] == []
     assert verify("", [str(prey.job), *prey.options]) == 0
 
 
