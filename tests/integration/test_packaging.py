@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns(".git", ".venv*", ".sandbox", "*.egg-info", "build", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, folder / "source", ignore=ignored)
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--use-pep517", "--disable-pip-version-check"]
     subprocess.run([*pip, "--wheel-dir", str(folder), str(folder / "source")], check=True, timeout=240)
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)
