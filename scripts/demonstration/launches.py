@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from offsets.codec import decode_state
+from offsets.filesystems import Filesystem
 from offsets.stores.base import OffsetStore
 from offsets.structs import Pending, State
 from servers.jvm import java_home
@@ -132,6 +133,13 @@ def register(store: OffsetStore) -> State | None:
     """The register as it is now."""
     now = store.load()
     return decode_state(now.state) if now else None
+
+
+def in_flight(store: OffsetStore, sink: Filesystem) -> int | None:
+    """The number of the batch that comes next, or is pending, if something of it lies in staging now."""
+    state = register(store)
+    staged = state is not None and sink.list(f"_staging/{state.epoch}/{state.seq}")
+    return state.seq if state is not None and staged else None
 
 
 def kill(launch: Launch, victim: str, moment: Callable[[], bool]) -> int | None:

@@ -8,8 +8,9 @@ from contextlib import suppress
 from offsets import codec
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
-from streaming.sinks.names import BATCHES
-from streaming.sinks.notes import numbered
+from streaming.sinks.batch_log import logged_numbers
+from streaming.sinks.names import BATCHES, batch_entry
+from streaming.sinks.notes import numbered, write_new
 
 MARKS = "_hive"
 
@@ -28,7 +29,7 @@ class Marks:
         """Adds the mark, then takes older ones away."""
         older = [name for name in numbered(self._filesystem, MARKS) if int(name) < seq]
         with suppress(FileExistsError):
-            self._filesystem.create(f"{MARKS}/{seq:010d}").close()
+            write_new(self._filesystem, f"{MARKS}/{seq:010d}", b"")
         for name in older:
             self._filesystem.delete(f"{MARKS}/{name}")
 
@@ -36,13 +37,7 @@ class Marks:
         """From the batch log: the batches from the mark to `until` (exclusive), as far as the log still has them."""
         begin = self.read()
         for generation in numbered(self._filesystem, BATCHES) if begin < until else ():
-            folder = f"{BATCHES}/{generation}"
-            for status in self._filesystem.list(folder, after=f"{begin:010d}"):
-                if begin <= _seq(status.name) < until:
-                    path = f"{folder}/{status.name}"
+            for number in logged_numbers(self._filesystem, int(generation), begin):
+                if number < until:
+                    path = batch_entry(int(generation), number)
                     yield codec.decode_manifest(self._filesystem.read(path), path)
-
-
-def _seq(name: str) -> int:
-    stem = name.removesuffix(".json")
-    return int(stem) if stem.isdecimal() else -1

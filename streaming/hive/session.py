@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest
 from streaming.config.job import JobConfig
-from streaming.formats import FORMATS
-from streaming.formats.settings import given_schema
 from streaming.hive.marks import Marks
 from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.tables import STORED_AS, Place
+from streaming.transform.recipe import Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,12 +51,10 @@ class SparkCatalog:
 class Columns:
     """The columns of a table's files as the batch wrote them, in Hive's types."""
 
-    format: str
-    given: str | None  # sink.schema
-    function: bool
+    recipe: Recipe
 
     def __call__(self, table: str, manifest: Manifest) -> Iterable[tuple[str, str]]:
-        if not FORMATS[self.format].typed:
+        if not self.recipe.format.typed:
             return [("value", "string")]
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -68,11 +65,14 @@ class Columns:
         from streaming.formats.as_is import AS_IS_SCHEMA
         from streaming.formats.schema_text import from_json
 
-        return from_json(self.given or manifest.schemas[table]) if self.function else AS_IS_SCHEMA
+        recipe = self.recipe
+        return from_json(recipe.schema or manifest.schemas[table]) if recipe.function else AS_IS_SCHEMA
 
 
 @contextmanager
-def hive_told(config: JobConfig, sc: SparkContext, filesystem: Filesystem, seq: int) -> Iterator[HiveRegistrar | None]:
+def hive_told(
+    config: JobConfig, recipe: Recipe, sc: SparkContext, filesystem: Filesystem, seq: int
+) -> Iterator[HiveRegistrar | None]:
     """Inside the block Hive is told of the batches before `seq` and of those handed over; nothing without [hive]."""
     if not config.hive_integration:
         yield None
@@ -80,8 +80,7 @@ def hive_told(config: JobConfig, sc: SparkContext, filesystem: Filesystem, seq: 
     place = Place(
         config.hive_database, config.hive_location or config.sink_path, config.name, STORED_AS[config.sink_format]
     )
-    columns = Columns(config.sink_format, given_schema(config), config.function is not None)
-    registrar = HiveRegistrar(SparkCatalog(sc), place, columns, Marks(filesystem), seq)
+    registrar = HiveRegistrar(SparkCatalog(sc), place, Columns(recipe), Marks(filesystem), seq)
     try:
         yield registrar
     finally:

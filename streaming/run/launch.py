@@ -19,7 +19,6 @@ from offsets.rate import Limits
 from offsets.stores import open_store
 from offsets.structs import TopicState
 from streaming.config.job import JobConfig
-from streaming.formats.settings import given_schema
 from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.session import hive_told, unregistered
 from streaming.run.admission import admit
@@ -41,6 +40,8 @@ from streaming.source.planner import Planner, behind, ends, first_snapshot
 from streaming.source.subscription import Snapshot
 from streaming.spark.conf import refuse_misplaced
 from streaming.spark.shipping import check_user_code
+from streaming.transform.recipe import Recipe
+from streaming.transform.settings import recipe_of
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +72,11 @@ class Launch:
         root = check_ownership()
         refuse_misplaced(self.config)
         check_user_code(self.config)
-        given_schema(self.config)
+        recipe = recipe_of(self.config)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.drain.request)
-        sink = open_sink(self.config.sink_path).filesystem
-        if pause := pause_in_force(sink):
+        sink = open_sink(self.config.sink_path)
+        if pause := pause_in_force(sink.filesystem):
             log.warning("%s; nothing was done, pause_job.py %s --resume lifts it", pause, self.config.job)
             return str(pause)
         owner = current_owner(self.progress.run_id)
@@ -83,16 +84,15 @@ class Launch:
         with closing(open_store(url, session, CONNECT_SECONDS)) as store:
             store.load()  # whether it is there at all
         with (
-            PauseWatch(sink, self.drain.request) as watch,
+            PauseWatch(sink.filesystem, self.drain.request) as watch,
             closing(open_store(url, session, SERVE_SECONDS, self.config.retain_states)) as store,
             held(store, owner),
         ):
-            reason = self.with_lock(root, OffsetManager(store, owner, job=self.config.job))
+            reason = self.with_lock(root, recipe, sink, OffsetManager(store, owner, job=self.config.job))
         return str(watch.seen) if watch.seen and reason == DRAINED else reason
 
-    def with_lock(self, root: Path, manager: OffsetManager) -> str:
+    def with_lock(self, root: Path, recipe: Recipe, sink: StagedFileSink, manager: OffsetManager) -> str:
         """From admission to the end of the run; in between, what an earlier run left prepared is finished."""
-        sink = open_sink(self.config.sink_path)
         sink.check_writable()
         with closing(Broker(self.config.kafka, CONNECT_SECONDS)) as broker:
             mend(self.options.recover, self.config, manager, sink)
@@ -113,7 +113,7 @@ class Launch:
             sink.log_reset(manager.state)
         sink.refuse_logged(manager.state.generation, manager.state.seq)
         committer.collect_garbage()  # not before: a register of long ago does not know what is pending
-        return self.batches(root, manager, sink, committer, snapshot)
+        return self.batches(root, recipe, sink, manager, committer, snapshot)
 
     def check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:
         """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
@@ -124,8 +124,9 @@ class Launch:
     def batches(
         self,
         root: Path,
-        manager: OffsetManager,
+        recipe: Recipe,
         sink: StagedFileSink,
+        manager: OffsetManager,
         committer: Committer,
         snapshot: Snapshot,
     ) -> str:
@@ -136,16 +137,19 @@ class Launch:
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
             planner = Planner(broker, config.subscription, limits, targets, config.job)
-            nothing_new = available_now and not planner.next(manager.state.topics, snapshot).ranges
-            nothing_new = nothing_new and not unregistered(config, sink.filesystem, manager.state.seq)
+            nothing_new = (
+                available_now
+                and not planner.next(manager.state.topics, snapshot).ranges
+                and not unregistered(config, sink.filesystem, manager.state.seq)
+            )
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
-            stage = stage_with(config, sink, lambda: manager.state.schemas)
+            stage = stage_with(config, recipe, sink, lambda: manager.state.schemas)
             pacing = Pacing(Pace(limits.seconds, limits.rates.limiting, available_now, self.options.duration))
             total = behind(manager.state.topics, targets) if targets is not None else None
             with (
                 spark(config, root, self.drain, self.options.debug) as sc,
-                hive_told(config, sc, sink.filesystem, manager.state.seq) as hive,
+                hive_told(config, recipe, sc, sink.filesystem, manager.state.seq) as hive,
                 progress_bar(total) as advance,
             ):
                 report = partial(self.report, advance, hive)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from offsets.errors import StreamError, UnavailableError
+from offsets.errors import StreamError
 from offsets.filesystems import Filesystem
 from streaming.sinks.file import PROBE_SECONDS
-from streaming.sinks.parallel import within
+from streaming.sinks.parallel import answered
 from streaming.sinks.pause import Pause, paused
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,7 @@ LOOK_SECONDS = 3.0
 
 def pause_in_force(filesystem: Filesystem, seconds: float = PROBE_SECONDS) -> Pause | None:
     """The pause, if there is one.  UnavailableError if the sink does not say so within `seconds`."""
-    late = UnavailableError(
-        f"{filesystem.url} did not answer within {seconds:g} s", "check sink.path and its servers, then launch again"
-    )
-    return within(seconds, lambda: paused(filesystem), late)
+    return answered(filesystem.url, seconds, lambda: paused(filesystem))
 
 
 class PauseWatch:

@@ -22,7 +22,7 @@ from streaming.tasks.sealed import Sealed
 from streaming.tasks.task import StageTask
 from streaming.transform.enrichment import DRIVER, OnDriver
 from streaming.transform.inference import settled_schemas
-from streaming.transform.settings import recipe_of
+from streaming.transform.recipe import Recipe
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 ROUNDS = 4  # of which all but one find schemas; a function that always returns the same needs two
 
 
-def stage_with(config: JobConfig, sink: StagedFileSink, pinned: Callable[[], Mapping[str, str]]) -> StageBatch:
+def stage_with(
+    config: JobConfig, recipe: Recipe, sink: StagedFileSink, pinned: Callable[[], Mapping[str, str]]
+) -> StageBatch:
     """Driver: runs a batch's tasks and returns what Spark accepted of each.  `pinned`: the register's schemas.
 
-    Raises ConfigError for sink.schema and for what is pinned; the stage itself, before anything is decided, BatchError.
+    Raises ConfigError for what is pinned; the stage itself, before anything is decided, BatchError.
     """
     refuse_unfit(config, pinned())
     client = Client(config.client, {"group.id": config.name, **config.kafka})
-    recipe = recipe_of(config)
     on_driver = OnDriver(recipe.setup) if recipe.setup and config.setup_on == DRIVER else None
 
     def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:

@@ -83,9 +83,9 @@ def newest_batch(filesystem: Filesystem) -> LoggedBatch | None:
     return None
 
 
-def logged_numbers(filesystem: Filesystem, generation: int) -> list[int]:
-    """Of the batches of this generation that are in the log, ascending."""
-    names = (entry.name for entry in filesystem.list(f"{BATCHES}/{generation}"))
+def logged_numbers(filesystem: Filesystem, generation: int, begin: int = 0) -> list[int]:
+    """Of the batches of this generation, from `begin` on, that are in the log, ascending.  Lists no more than these."""
+    names = (entry.name for entry in filesystem.list(f"{BATCHES}/{generation}", after=f"{begin:010d}" if begin else ""))
     return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
 
 

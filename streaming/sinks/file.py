@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from offsets.errors import UnavailableError
 from offsets.filesystems import Filesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State
 from streaming.sinks import batch_log, garbage, notes, staging
 from streaming.sinks.names import StagingPlace
-from streaming.sinks.parallel import within
+from streaming.sinks.parallel import answered
 from streaming.sinks.publish import Publication
 from streaming.sinks.staging import Block
 
@@ -101,10 +100,7 @@ class StagedFileSink:
 
     def check_writable(self, seconds: float = PROBE_SECONDS) -> None:
         """Before a run: writes and deletes a probe.  SinkError, or UnavailableError after `seconds` at the latest."""
-        late = UnavailableError(
-            f"{self.url} did not answer within {seconds:g} s", "check sink.path and its servers, then launch again"
-        )
-        within(seconds, lambda: notes.check_writable(self.filesystem), late)
+        answered(self.url, seconds, lambda: notes.check_writable(self.filesystem))
 
 
 def open_sink(url: str) -> StagedFileSink:

@@ -43,6 +43,14 @@ def patience(seconds: float, clock: Callable[[], float] = time.monotonic) -> Ret
     )
 
 
+def answered(url: str, seconds: float, action: Callable[[], R]) -> R:
+    """What a first request to the sink at `url` gives; UnavailableError if it is not back after `seconds`."""
+    late = UnavailableError(
+        f"{url} did not answer within {seconds:g} s", "check sink.path and its servers, then launch again"
+    )
+    return within(seconds, action, late)
+
+
 def within(seconds: float, action: Callable[[], R], late: UnavailableError) -> R:
     """What `action` returns or raises; raises `late` if it is not back after `seconds`.
 

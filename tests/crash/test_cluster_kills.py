@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 from demonstration.counter import count, published
 from demonstration.job import write_job
-from demonstration.launches import Launch, end_all, register
+from demonstration.launches import Launch, end_all, in_flight, register
 
+from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
-from offsets.stores.base import OffsetStore
 from servers.daemon import wait_for
 from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka
 from servers.spark_cluster import SparkCluster
 from servers.zookeeper_server import ZooKeeper
-from streaming.sinks.file import StagedFileSink, open_sink
 
 KILLS = 10
 RECORDS = 60_000
@@ -55,13 +54,6 @@ def launched(tmp_path: Path) -> Iterator[Callable[[], Launch]]:
 
     yield launch
     end_all(launches)
-
-
-def in_flight(store: OffsetStore, sink: StagedFileSink) -> int | None:
-    """The number of the batch of which something is staged now."""
-    state = register(store)
-    staged = state is not None and sink.filesystem.list(f"_staging/{state.epoch}/{state.seq}")
-    return state.seq if state is not None and staged else None
 
 
 @pytest.mark.full
@@ -107,7 +99,7 @@ def test_executors_and_workers_die(
     )
     dice, hit = random.Random(RECORDS), set[int]()
     with closing(open_store(store_url, 4.0, 10.0)) as store:
-        sink = open_sink(sink_url)
+        sink = open_filesystem(sink_url)
         for number in range(KILLS):
             launch = launched()
             wait_for(

@@ -16,16 +16,16 @@ from typing import Protocol
 import pytest
 from demonstration.counter import count, published
 from demonstration.job import write_job
-from demonstration.launches import Launch, end_all, kill, register
+from demonstration.launches import Launch, end_all, in_flight, kill, register
 
 import streaming.formats
+from offsets.filesystems import Filesystem, open_filesystem
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore
 from servers.hdfs_server import Hdfs
 from servers.kafka_server import Kafka
 from servers.zookeeper_server import ZooKeeper
 from streaming.commands.verify_output import main as verify
-from streaming.sinks.file import StagedFileSink, open_sink
 
 from .reader import Lake, Reader
 
@@ -95,7 +95,7 @@ class Hunt:
 
     job: Path
     store: OffsetStore
-    sink: StagedFileSink
+    sink: Filesystem
     seed: int
     options: Sequence[str] = ()
     launches: list[Launch] = field(default_factory=list)
@@ -146,8 +146,7 @@ class Hunt:
 
     def staged(self) -> bool:
         """Whether something of the batch that comes next, or is pending, lies in staging now."""
-        state = register(self.store)
-        return state is not None and bool(self.sink.filesystem.list(f"_staging/{state.epoch}/{state.seq}"))
+        return in_flight(self.store, self.sink) is not None
 
 
 class MakeHunt(Protocol):
@@ -193,7 +192,7 @@ def hunt(
             master="local[2,4]",
             more={"spark.ui.enabled": "false"},
         )
-        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_sink(sink_url), records + batch, options))
+        hunts.append(Hunt(job, open_store(store_url, 4.0, 10.0), open_filesystem(sink_url), records + batch, options))
         return hunts[-1], log
 
     yield make

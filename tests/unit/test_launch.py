@@ -54,7 +54,7 @@ class World:
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         return {"t": "id"}
 
-    def stage_with(self, config: Any, sink: StagedFileSink, pinned: Any) -> Any:
+    def stage_with(self, config: Any, recipe: Any, sink: StagedFileSink, pinned: Any) -> Any:
         def stage(ranges: Sequence[OffsetRange], place: Any) -> list[TaskResult]:
             if self.error:
                 raise self.error

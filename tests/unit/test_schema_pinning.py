@@ -29,6 +29,7 @@ from streaming.sinks.names import StagingPlace
 from streaming.tasks import task
 from streaming.tasks.result import TaskResult
 from streaming.transform import recipe
+from streaming.transform.settings import recipe_of
 from tests.unit.test_crash_points import IDS, World
 
 Change = dict[str, Any]
@@ -63,7 +64,7 @@ class TypedWorld(World):
         self, sink: StagedFileSink, place: StagingPlace, ranges: Sequence[OffsetRange], state: State
     ) -> Sequence[TaskResult]:
         rdd: Any = LocalRdd(ranges)
-        return stage_with(self.config, sink, lambda: state.schemas)(rdd, place)
+        return stage_with(self.config, recipe_of(self.config), sink, lambda: state.schemas)(rdd, place)
 
     def visible(self) -> list[Path]:
         return [f for f in self.lake.rglob("*.parquet") if not f.relative_to(self.lake).parts[0].startswith("_")]
@@ -128,10 +129,11 @@ def test_a_format_that_cannot_hold_what_is_pinned_is_refused(tmp_path: Path, mon
     assert set(state.schemas) == {""}
     changed = replace(world.config, sink_format="csv")
     with pytest.raises(ConfigError, match="csv takes no nested columns") as raised:
-        stage_with(changed, open_sink(changed.sink_path), lambda: state.schemas)
+        stage_with(changed, recipe_of(changed), open_sink(changed.sink_path), lambda: state.schemas)
     assert "the sink's root" in str(raised.value)
-    stage_with(world.config, open_sink(changed.sink_path), lambda: state.schemas)
-    stage_with(replace(changed, sink_format="json"), open_sink(changed.sink_path), lambda: state.schemas)
+    stage_with(world.config, recipe_of(world.config), open_sink(changed.sink_path), lambda: state.schemas)
+    untyped = replace(changed, sink_format="json")
+    stage_with(untyped, recipe_of(untyped), open_sink(changed.sink_path), lambda: state.schemas)
 
 
 def test_a_function_that_never_writes_to_the_same_folder_is_stopped(
