@@ -111,9 +111,11 @@ class HiveRegistrar:
 
     def _receive(self) -> bool:
         """Takes what was handed over; waits for it only if there is nothing else to do.  Whether that was all."""
+        wait = 0.0 if self._waiting else LOOK_SECONDS
         try:
-            while (manifest := self._queue.get(timeout=0 if self._waiting else LOOK_SECONDS)) is not None:
+            while (manifest := self._queue.get(timeout=wait)) is not None:
                 self._await(manifest)
+                wait = 0.0
         except queue.Empty:
             return False
         return True

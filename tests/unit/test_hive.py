@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,3 +218,17 @@ def test_names_that_hive_cannot_tell_apart(
     (folder,) = metastore.added()
     assert folder.split("/")[0] in ("a-b", "A_b")
     assert "`lake`.`a_b` is not the table of hdfs://nn/lake/" in caplog.text
+
+
+def test_the_mark_moves_while_batches_keep_coming(
+    lake: LocalFilesystem, registrar: Callable[..., HiveRegistrar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that add nothing, faster than the thread looks, do not keep it from writing how far it came."""
+    monkeypatch.setattr("streaming.hive.registrar.MARK_SECONDS", 0.0)
+    with running(registrar(Metastore())) as hive_:
+        until, seq = time.monotonic() + 10, 0
+        while Marks(lake).read() < 2 and time.monotonic() < until:
+            hive_.committed(manifest(seq, "t/dt=1"))
+            seq += 1
+            time.sleep(0.02)  # the pace of the batches
+        assert Marks(lake).read() >= 2
