@@ -103,6 +103,20 @@ def test_one_pause_at_a_time(tmp_path: Path) -> None:
     assert (lift_pause(sink), lift_pause(sink), paused(sink)) == (ME, None, None)
 
 
+def test_a_pause_appears_whole(tmp_path: Path) -> None:
+    """Who looks while it is being written sees none of it; it comes by a rename.  (Found by CI: an unsigned pause.)"""
+    seen: list[Pause | None] = []
+
+    class Watched(LocalFilesystem):
+        def rename_no_clobber(self, source: str, destination: str) -> None:
+            seen.append(paused(self))
+            super().rename_no_clobber(source, destination)
+            seen.append(paused(self))
+
+    assert set_pause(Watched(str(tmp_path)), ME)
+    assert seen == [None, ME]
+
+
 def test_the_script(job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Pauses, shows and resumes; each time one line says what is the case now."""
 
