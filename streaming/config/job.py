@@ -26,6 +26,7 @@ class JobConfig:
     bad_records: str
     max_bad_share: float | None
     batch_interval_ms: int
+    guarantee: str
     subscribe: Subscribe | None
     subscribe_pattern: SubscribePattern | None
     assign: Assign | None
@@ -34,6 +35,8 @@ class JobConfig:
     starting_offsets_by_timestamp: Numbers | None
     starting_strategy: str
     max_offsets_per_trigger: int | None
+    on_data_loss: str
+    start_fresh: bool
     client: str  # that the executors read with
     store: str
     session_timeout_ms: int
@@ -41,6 +44,7 @@ class JobConfig:
     sink_path: str
     retain_batches: int
     retain_runs: int
+    sink_class: str | None
     sink_format: str
     compression: str | None
     compression_level: int | None

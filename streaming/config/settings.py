@@ -23,6 +23,7 @@ from streaming.transform.recipe import MODES, RECORD
 
 DAY_MS = 86_400_000
 REQUIRED = object()
+EXACTLY_ONCE, AT_LEAST_ONCE, AT_MOST_ONCE = GUARANTEES = ("exactly-once", "at-least-once", "at-most-once")
 STORES = "zookeeper://h:2181/path, webhdfs://namenode:9870/dir or file:///dir"
 
 
@@ -117,6 +118,13 @@ SETTINGS = (
         1000,
         "from one batch's start to the next",
     ),
+    Setting(
+        "job.delivery.guarantee",
+        "guarantee",
+        values.choice(GUARANTEES),
+        EXACTLY_ONCE,
+        "exactly-once, or weaker: at-least-once may double the batch in flight at a crash, at-most-once may lose it",
+    ),
     Setting("source.subscribe", "subscribe", values.subscribe, None, "topics, separated by commas"),
     Setting(
         "source.subscribePattern",
@@ -168,6 +176,20 @@ SETTINGS = (
         None,
         "records of one batch at most, split over the partitions by lag",
     ),
+    Setting(
+        "source.onDataLoss",
+        "on_data_loss",
+        values.choice(("fail", "skip")),
+        "fail",
+        "fail: records that Kafka no longer has stop the run; skip: it goes on behind them and keeps a note of them",
+    ),
+    Setting(
+        "source.startFresh",
+        "start_fresh",
+        values.boolean,
+        False,
+        "true: every launch begins at the latest offsets, whatever was committed; only for at-most-once",
+    ),
     Setting("offsets.store", "store", values.checked(check_store_url), REQUIRED, STORES),
     Setting(
         "offsets.session.timeout.ms",
@@ -185,6 +207,13 @@ SETTINGS = (
     ),
     Setting(
         "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"
+    ),
+    Setting(
+        "sink.class",
+        "sink_class",
+        values.function,
+        None,
+        "module:Class of a direct sink, which is given the records; in sink.path the job then keeps only its own notes",
     ),
     Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", f"one of {', '.join(FORMATS)}"),
     Setting(
