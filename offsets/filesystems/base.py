@@ -53,6 +53,13 @@ class Filesystem(Protocol):
         FileNotFoundError: somebody has deleted it meanwhile.
         """
 
+    def claim(self, path: str) -> None:
+        """An empty file, in a directory that is there: of all who ever claim a name, one returns.
+
+        FileExistsError: it was claimed.  FileNotFoundError: no such directory, which is never made.  After an
+        UnavailableError it may be claimed, or not.
+        """
+
     def touch(self, path: str) -> None:
         """Gives the file a new time of modification, and so a new identity.  FileNotFoundError if there is none."""
 

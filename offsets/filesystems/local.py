@@ -72,6 +72,10 @@ class LocalFilesystem:
             _stamp(self._at(path))
             return _status_of(Path(self._at(path)))
 
+    def claim(self, path: str) -> None:
+        with _refusals(self._at(path)):
+            os.close(os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+
     def touch(self, path: str) -> None:
         with _refusals(self._at(path)):
             _stamp(self._at(path))

@@ -62,6 +62,11 @@ class WebHdfsFilesystem:
             raise FileNotFoundError(f"{self.url}: {self._at(path)} was deleted while it was written")
         return _whole(path, found, len(content))
 
+    def claim(self, path: str) -> None:
+        params = {"op": "CREATE", "overwrite": "false", "createparent": "false"}  # HdfsCLI always makes parents
+        with self._errors(path):
+            self._session.put(self._link(path), params=params, timeout=self._timeout)
+
     def touch(self, path: str) -> None:
         with self._errors(path):
             self._client.set_times(self._at(path), modification_time=time.time_ns() // 1_000_000)

@@ -10,7 +10,7 @@ from hdfs import HdfsError
 from offsets.errors import SinkError, UnavailableError
 
 REACH = "check the address, and that NameNode and DataNode run and are out of safe mode; then launch again"
-EXISTS = ("FileAlreadyExistsException",)
+EXISTS = ("FileAlreadyExistsException", "AlreadyBeingCreatedException")  # also while another writes it
 MISSING = ("FileNotFoundException",)
 REFUSED = {
     "AccessControlException": "give this user (URL?user=NAME) the right to read and write there",

@@ -76,7 +76,8 @@ def test_no_path_leads_out_of_the_root(filesystem: Filesystem, path: str) -> Non
         filesystem.create(path)
     with pytest.raises(ValueError, match="below the root"):
         filesystem.rename_no_clobber("a", path)
-    for operation in (filesystem.status, filesystem.list, filesystem.delete, filesystem.mkdirs, filesystem.read):
+    fs = filesystem
+    for operation in (fs.status, fs.list, fs.delete, fs.mkdirs, fs.read, fs.claim):
         with pytest.raises(ValueError, match="below the root"):
             operation(path)
 
@@ -138,6 +139,34 @@ def test_of_many_racers_for_one_name_one_wins(request: pytest.FixtureRequest, tm
         assert won.count(True) == 1
         assert filesystem.read("out") == str(won.index(True)).encode()
         assert len(filesystem.list("in")) == 23
+
+
+def test_of_many_claims_of_one_name_one_succeeds(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """16 processes' worth of claims at once: one returns, the others raise FileExistsError, and so does every later."""
+    for filesystem in (LocalFilesystem(f"{tmp_path}/sink"), webhdfs(request.getfixturevalue("hdfs"))):
+        filesystem.mkdirs("batch")
+
+        def race(_: int, at: Filesystem = filesystem) -> bool:
+            try:
+                pickle.loads(pickle.dumps(at)).claim("batch/claim")
+            except FileExistsError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(race, range(16))).count(True) == 1
+        assert race(0) is False
+        assert tree(filesystem) == {"batch/claim": b""}
+
+
+def test_a_claim_makes_no_directory(filesystem: Filesystem) -> None:
+    """FileNotFoundError in a directory that is not there, or was collected, and it is not there afterwards."""
+    filesystem.mkdirs("batch")
+    filesystem.claim("batch/first")
+    filesystem.rename_no_clobber("batch", "gone")
+    with pytest.raises(FileNotFoundError):
+        filesystem.claim("batch/second")
+    assert filesystem.status("batch") is None
 
 
 def test_status_and_list_tell_what_is_there(filesystem: Filesystem) -> None:
