@@ -21,7 +21,17 @@ from offsets.json_values import (
     checked_fields,
     fields_of,
 )
-from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, StagedFile, State, TopicState
+from offsets.structs import (
+    GUARANTEES,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    Owner,
+    Pending,
+    StagedFile,
+    State,
+    TopicState,
+)
 
 
 def dump_state(s: State) -> dict[str, Any]:
@@ -151,6 +161,12 @@ def load_schemas(value: Any) -> dict[str, str]:
     return {table and as_path(table): as_name(schema) for table, schema in as_mapping(value).items()}
 
 
+def as_guarantee(value: Any) -> str:
+    if value not in GUARANTEES:
+        raise ValueError(f"expected one of {', '.join(GUARANTEES)}, found {value!r:.80}")
+    return str(value)
+
+
 _TOPIC: Mapping[str, Load] = {"id": as_text, "offsets": unpack}
 _REF: Mapping[str, Load] = {"path": as_path, "sha256": as_name, "files": as_integer}
 _STATE: Mapping[str, Load] = {
@@ -179,4 +195,5 @@ _MANIFEST: Mapping[str, Load] = {
     "records": as_integer,
     "time_ms": as_integer,
     "schemas": load_schemas,
+    "guarantee": as_guarantee,
 }

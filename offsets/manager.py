@@ -28,7 +28,7 @@ from offsets.errors import (
 )
 from offsets.failpoints import reach
 from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
-from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
+from offsets.structs import Manifest, ManifestRef, LostRange, OffsetRange, Owner, State, TopicState
 
 
 def wall_ms() -> int:
@@ -132,9 +132,25 @@ class OffsetManager:
         """Ends the pending batch, all of which must be published."""
         return self._write("commit", lambda nonce, now: protocol.committed(self._own("commit"), nonce, now))
 
+    def commit_ranges(
+        self,
+        topics: Mapping[str, TopicState],
+        ranges: tuple[OffsetRange, ...],
+        schemas: Mapping[str, str] = {},
+    ) -> State:
+        """COMMIT without PREPARE: nothing says later whether the batch was published.  Arguments as in `prepare`."""
+        return self._write(
+            "commit",
+            lambda nonce, now: protocol.advanced(self._own("commit"), topics, ranges, nonce, now, schemas=schemas),
+        )
+
     def reset(self, topics: Mapping[str, TopicState], reason: str) -> State:
         """Begins a new generation at `topics`; `reason`: who, when and why."""
         return self._write("reset", lambda nonce, now: protocol.reset(self._own("reset"), topics, reason, nonce, now))
+
+    def skip(self, topics: Mapping[str, TopicState], losses: tuple[LostRange, ...]) -> State:
+        """Begins a new generation at `topics`, behind what Kafka has lost."""
+        return self._write("skip", lambda nonce, now: protocol.skipped(self._own("skip"), topics, losses, nonce, now))
 
     def rebuild(self, manifest: Manifest, ref: ManifestRef | None) -> State:
         """Writes a register that is gone, or damaged, anew from the newest entry of the batch log; to be taken.

@@ -12,42 +12,99 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from offsets.errors import ProtocolError
-from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, State, TopicPartition, TopicState
+from offsets.structs import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    EXACTLY_ONCE,
+    LostRange,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    Owner,
+    Pending,
+    State,
+    TopicPartition,
+    TopicState,
+)
 
 
 class Step(NamedTuple):
     """One step of a profile; `writes`: whether it replaces the register.
 
-    Every step has the failpoints ``name.before``, ``name.sent`` (done, reply lost) and ``name.after``, and `also`.
+    Every step has the failpoints ``name.before`` and ``name.after``, one that writes ``name.sent`` (done, reply lost).
     """
 
     name: str
     writes: bool = False
     also: tuple[str, ...] = ()
 
+    @property
+    def failpoints(self) -> tuple[str, ...]:
+        sent = (f"{self.name}.sent",) if self.writes else ()
+        return (f"{self.name}.before", *sent, f"{self.name}.after", *self.also)
 
-EXACTLY_ONCE = (
+
+LAUNCH = (
     Step("lock"),
     Step("read"),
     Step("take", writes=True),
     Step("redo", also=("redo.manifest",)),
-    Step("plan"),
-    Step("stage", also=("task.create", "task.mid", "task.close", "task.return")),
-    Step("manifest"),
-    Step("prepare", writes=True),  # the batch is decided here
-    Step("publish", also=("publish.mkdir", "publish.each")),
-    Step("commit", writes=True),
-    Step("gc", also=("gc.each",)),
 )
+"""What every launch does once, whatever its profile."""
+PLAN = Step("plan")
+STAGE = Step("stage", also=("task.create", "task.mid", "task.close", "task.return"))
+MANIFEST = Step("manifest")
+PREPARE = Step("prepare", writes=True)  # the batch is decided here
+PUBLISH = Step("publish", also=("publish.mkdir", "publish.each"))
+WRITE = Step("write")
+COMMIT = Step("commit", writes=True)
+LOG = Step("log")
+GC = Step("gc", also=("gc.each",))
+
+Kind = Literal["staged", "direct"]
+STAGED: Kind = "staged"
+DIRECT: Kind = "direct"
+
+
+class Profile(NamedTuple):
+    """What a job promises, and the steps of one of its batches after `plan`, in their order."""
+
+    guarantee: str
+    kind: Kind
+    steps: tuple[Step, ...]
+
+    @property
+    def prepares(self) -> bool:
+        """Whether a batch is pending while it is published or written, so that a redo finishes it."""
+        return PREPARE in self.steps
+
+    @property
+    def commits_first(self) -> bool:
+        """Whether a batch that fails is lost."""
+        return self.steps[0] == COMMIT
+
+
+PROFILES: Mapping[tuple[str, str], Profile] = {
+    (guarantee, kind): Profile(guarantee, kind, steps)
+    for guarantee, kind, steps in (
+        (EXACTLY_ONCE, STAGED, (STAGE, MANIFEST, PREPARE, PUBLISH, COMMIT, GC)),
+        (AT_LEAST_ONCE, STAGED, (STAGE, MANIFEST, PUBLISH, COMMIT, LOG, GC)),
+        (AT_MOST_ONCE, STAGED, (COMMIT, STAGE, MANIFEST, PUBLISH, GC)),
+        (EXACTLY_ONCE, DIRECT, (PREPARE, WRITE, LOG, COMMIT, GC)),
+        (AT_LEAST_ONCE, DIRECT, (WRITE, COMMIT, LOG, GC)),
+        (AT_MOST_ONCE, DIRECT, (COMMIT, WRITE, LOG, GC)),
+    )
+}
+"""By guarantee and kind of sink.  The batch log's entry is the first act of `publish` where there is no `log`."""
 
 Phase = Literal["absent", "created", "idle", "pending"]
 ALLOWED: Mapping[Phase, frozenset[str]] = {
     "absent": frozenset({"create", "rebuild"}),
     "created": frozenset({"take"}),
-    "idle": frozenset({"take", "prepare", "reset"}),
+    "idle": frozenset({"take", "prepare", "advance", "reset", "skip"}),
     "pending": frozenset({"take", "commit"}),
 }
-"""Which transitions each phase of a register allows: those of `EXACTLY_ONCE` that write, and the tools'."""
+"""Which transitions each phase of a register allows.  `advance` is a COMMIT without PREPARE, in one write."""
 
 # A rebuilt epoch must be above all that the lost register had reached, or a sleeping collector (rule G) would take the
 # new staging for older than its own.  One launch a minute without a batch needs two years for as many.
@@ -91,7 +148,7 @@ def prepared(
     _check_ranges(topics, ranges)
     pinned = _pinned(state.schemas, schemas)
     new = replace(state, topics=dict(topics), schemas=pinned, pending=Pending(tuple(ranges), manifest))
-    return replace(new, nonce=nonce, step="prepare", time_ms=now)
+    return replace(new, losses=(), nonce=nonce, step="prepare", time_ms=now)
 
 
 def committed(state: State, nonce: str, now: int) -> State:
@@ -102,13 +159,43 @@ def committed(state: State, nonce: str, now: int) -> State:
     return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
 
 
+def advanced(
+    state: State,
+    topics: Mapping[str, TopicState],
+    ranges: tuple[OffsetRange, ...],
+    nonce: str,
+    now: int,
+    schemas: Mapping[str, str] = {},
+) -> State:
+    """COMMIT of a batch that was never pending: offsets = until.  Arguments and checks are those of `prepared`."""
+    _check(state, "advance", nonce)
+    _check_cursor(state.topics, topics)
+    _check_ranges(topics, ranges)
+    pinned = _pinned(state.schemas, schemas)
+    done = replace(state, topics=advance(topics, ranges), schemas=pinned, seq=state.seq + 1, losses=())
+    return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
+
+
 def reset(state: State, topics: Mapping[str, TopicState], reason: str, nonce: str, now: int) -> State:
     """A new generation that begins at `topics`.  `reason` says who, when and why; it is kept until the next reset."""
     _check(state, "reset", nonce)
     if not reason:
         raise ProtocolError("a reset must say who, when and why")
     new = replace(state, generation=state.generation + 1, topics=dict(topics), reason=reason)
-    return replace(new, nonce=nonce, step="reset", time_ms=now)
+    return replace(new, losses=(), nonce=nonce, step="reset", time_ms=now)
+
+
+def skipped(
+    state: State, topics: Mapping[str, TopicState], losses: tuple[LostRange, ...], nonce: str, now: int
+) -> State:
+    """A new generation that begins at `topics`, behind `losses`: no other partition moves, all are sorted.
+
+    The losses stay until the first batch, so that whoever comes next can write them down in the sink.
+    """
+    _check(state, "skip", nonce)
+    _check_losses(state.topics, topics, losses)
+    new = replace(state, generation=state.generation + 1, topics=dict(topics), losses=tuple(losses))
+    return replace(new, nonce=nonce, step="skip", time_ms=now)
 
 
 def rebuilt(manifest: Manifest, ref: ManifestRef | None, owner: Owner, nonce: str, now: int) -> State:
@@ -161,6 +248,21 @@ def _check_cursor(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) 
             if now.offsets.get(partition) != offset:
                 found = now.offsets.get(partition)
                 raise ProtocolError(f"the plan has {name}-{partition} at {found}, the register has {offset}")
+
+
+def _check_losses(
+    old: Mapping[str, TopicState], new: Mapping[str, TopicState], losses: tuple[LostRange, ...]
+) -> None:
+    """A skip names each partition that it moves, and some."""
+    lost = {loss.topic_partition for loss in losses}
+    if not losses or sorted(lost) != [loss.topic_partition for loss in losses]:
+        raise ProtocolError(f"losses must be sorted and name a partition once: {', '.join(map(str, losses)):.500}")
+    for name, known in old.items():
+        same = name in new and new[name].id == known.id
+        for partition, offset in known.offsets.items():
+            found = new[name].offsets.get(partition) if same else None
+            if found != offset and (name, partition) not in lost:
+                raise ProtocolError(f"skip moves {name}-{partition} from {offset} to {found}, which is not named lost")
 
 
 def _pinned(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:

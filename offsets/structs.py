@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+EXACTLY_ONCE, AT_LEAST_ONCE, AT_MOST_ONCE = GUARANTEES = ("exactly-once", "at-least-once", "at-most-once")
+
 
 class TopicPartition(NamedTuple):
     """The field's own name and shape (kafka-python, Kafka's Java client)."""
@@ -36,6 +38,61 @@ class OffsetRange(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}[{self.from_offset},{self.until_offset})"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Records of one partition that can no longer be read as the register expects.
+
+    ``kind``: EXPIRED (the log starts after the committed offset), BEYOND_END (the log ends before it),
+    VANISHED (the partition is gone), REPLACED (the topic has another id), TOPIC_MISSING.
+    ``[lost_from, lost_until)``: what is lost, or cannot be vouched for; ``resume``: the first offset that is readable,
+    -1 if there is none.  For topics as a whole, partition and all offsets are -1.
+    """
+
+    kind: str
+    topic: str
+    partition: int
+    lost_from: int
+    lost_until: int
+    resume: int
+    detail: str = ""
+
+    def __str__(self) -> str:
+        where = self.topic if self.partition < 0 else f"{self.topic}-{self.partition}"
+        span = "" if self.partition < 0 else f" [{self.lost_from},{self.lost_until})"
+        return f"{self.kind} {where}{span}" + (f" ({self.detail})" if self.detail else "")
+
+
+class LostRange(NamedTuple):
+    """What a job that skips has given up of one partition: ``[from_offset, until_offset)``, for one of Loss's kinds.
+
+    Where both offsets are the same, nobody can say how much it was: all that the partition had from there on.
+    """
+
+    kind: str
+    topic: str
+    partition: int
+    from_offset: int
+    until_offset: int
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+    def __str__(self) -> str:
+        known = self.from_offset < self.until_offset
+        span = f"[{self.from_offset},{self.until_offset})" if known else f"from {self.from_offset} on"
+        return f"{self.kind} {self.topic}-{self.partition} {span}"
+
+
+@dataclass(frozen=True)
+class LossRecord:
+    """What the sink keeps for ever of one skip: the losses behind which this generation has begun."""
+
+    app: str
+    generation: int
+    losses: tuple[LostRange, ...]
 
 
 @dataclass(frozen=True)
@@ -89,6 +146,7 @@ class Manifest:
     records: int  # fetched
     time_ms: int  # when the batch was planned, Unix epoch; pinned here so that a redo never asks a clock
     schemas: Mapping[str, str] = field(default_factory=dict)
+    guarantee: str = EXACTLY_ONCE  # under which the batch was read
 
 
 @dataclass(frozen=True)
@@ -124,8 +182,9 @@ class State:
     seq: int
     topics: Mapping[str, TopicState]
     pending: Pending | None = None
-    step: str = "create"  # which transition wrote this: create, take, prepare, commit, reset, rebuild
+    step: str = "create"  # which transition wrote this: create, take, prepare, commit, reset, rebuild, skip
     time_ms: int = 0  # when, by the writer's clock: for people, never for decisions
     committed_ms: int = 0  # when the last COMMIT was written, 0 if never
     reason: str = field(default="")  # of a reset: who, when and why
     schemas: Mapping[str, str] = field(default_factory=dict)  # by table, once and for ever; text that only sinks read
+    losses: tuple[LostRange, ...] = ()  # of a skip, sorted by partition; until the first batch of its generation

@@ -21,7 +21,17 @@ from offsets.codec import (
 from offsets.errors import ForeignStateError, StateDamagedError
 from offsets.protocol import advance
 from offsets.stores.base import MAX_STATE_BYTES
-from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, Pending, StagedFile, State, TopicState
+from offsets.structs import (
+    GUARANTEES,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    Owner,
+    Pending,
+    StagedFile,
+    State,
+    TopicState,
+)
 
 TOP = 2**63 - 1
 OWNER = Owner("host", 7, "2026-11-21T00:00:00+00:00", "run")
@@ -103,7 +113,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
     files = tuple(StagedFile(a, b, *numbers) for a, b, numbers in staged)
     stamp, records = draw(numbers), draw(numbers)
     topics, schemas = advance(before, ranges), draw(schema_maps)
-    return Manifest(draw(names), 0, 1, draw(numbers), ranges, topics, files, records, stamp, schemas)
+    guarantee = draw(st.sampled_from(GUARANTEES))
+    return Manifest(draw(names), 0, 1, draw(numbers), ranges, topics, files, records, stamp, schemas, guarantee)
 
 
 @given(states())

@@ -73,9 +73,11 @@ def test_life_of_a_driver(store) -> None:
         lambda: driver.prepare(TOPICS, RANGES, REF),
         driver.commit,
         lambda: driver.reset(TOPICS, "replay"),
+        lambda: driver.commit_ranges(TOPICS, RANGES, {"": "A"}),
     ):
         assert step() == driver.state == manager(store).read()
-    assert (driver.state.epoch, driver.state.seq, driver.state.generation) == (1, 1, 1)
+    assert (driver.state.epoch, driver.state.seq, driver.state.generation) == (1, 2, 1)
+    assert driver.state.schemas == {"": "A"}
 
 
 def test_takeover_finishes_what_was_prepared(store) -> None:
@@ -91,7 +93,7 @@ def test_takeover_finishes_what_was_prepared(store) -> None:
     assert newer.commit().topics["t"].offsets == {0: 8}
 
 
-@pytest.mark.parametrize("step", ["prepare", "commit", "reset"])
+@pytest.mark.parametrize("step", ["prepare", "commit", "commit_ranges", "reset"])
 def test_nothing_without_take(store, step) -> None:
     """A driver that has read but never taken the register cannot write batches or resets."""
     launched(store)
@@ -101,9 +103,10 @@ def test_nothing_without_take(store, step) -> None:
     calls = {
         "prepare": lambda: driver.prepare(TOPICS, RANGES, REF),
         "commit": driver.commit,
+        "commit_ranges": lambda: driver.commit_ranges(TOPICS, RANGES),
         "reset": lambda: driver.reset(TOPICS, "why"),
     }
-    with pytest.raises(ProtocolError, match=f"{step} by a driver that has not taken the register"):
+    with pytest.raises(ProtocolError, match=f"{step.partition('_')[0]} by a driver that has not taken the register"):
         calls[step]()
     assert store.load() == before
 

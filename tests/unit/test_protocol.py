@@ -10,8 +10,9 @@ import pytest
 
 from offsets import protocol
 from offsets.errors import ProtocolError
-from offsets.protocol import ALLOWED, EPOCH_LEAP, EXACTLY_ONCE, phase
-from offsets.structs import Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
+from offsets.protocol import ALLOWED, EPOCH_LEAP, LAUNCH, PLAN, PROFILES, phase
+from offsets.structs import EXACTLY_ONCE, GUARANTEES, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
+from tests.model import model
 
 PAGE = Path(__file__).resolve().parents[1] / "model" / "protocol.md"
 ME, OTHER = Owner("h", 1, "s", "r1"), Owner("h", 2, "s", "r2")
@@ -28,25 +29,63 @@ TRANSITIONS = {
     "take": lambda s, nonce: protocol.taken(s, OTHER, nonce, 9),
     "prepare": lambda s, nonce: protocol.prepared(s, BEFORE, RANGES, REF, nonce, 9),
     "commit": lambda s, nonce: protocol.committed(s, nonce, 9),
+    "advance": lambda s, nonce: protocol.advanced(s, BEFORE, RANGES, nonce, 9),
     "reset": lambda s, nonce: protocol.reset(s, BEFORE, "why", nonce, 9),
 }
 
 
+def table(section: int, begin: str) -> list[list[str]]:
+    """The cells of that section's table rows which begin so."""
+    text = PAGE.read_text(encoding="utf-8").split(f"## {section}.")[1].split(f"## {section + 1}.")[0]
+    return [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith(begin)]
+
+
 def test_steps_are_those_of_the_page() -> None:
-    """Names, order and failpoints in code are those of the table in the protocol page."""
-    table = PAGE.read_text(encoding="utf-8").split("## 2.")[1].split("## 3.")[0]
-    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| `")]
-    told = [(re.findall(r"`(.+?)`", name)[0], tuple(re.findall(r"`(.+?)`", more))) for name, _, _, more in rows]
-    assert told == [(step.name, step.also) for step in EXACTLY_ONCE]
-    assert {step.name for step in EXACTLY_ONCE if step.writes} == {
-        name.strip(" `") for name, what, *_ in rows if "CAS" in what
+    """Names, order, writes and failpoints in code are those of the table in the protocol page."""
+    steps = {step.name: step for step in (*LAUNCH, PLAN, *(s for p in PROFILES.values() for s in p.steps))}
+    rows = {name.strip("`"): (what, re.findall(r"`(.+?)`", more)) for name, what, _, more in table(2, "| `")}
+    assert rows.keys() == steps.keys()
+    assert {name: tuple(more) for name, (_, more) in rows.items()} == {s.name: s.also for s in steps.values()}
+    assert {name for name, (what, _) in rows.items() if "CAS" in what} == {s.name for s in steps.values() if s.writes}
+    exactly = (*LAUNCH, PLAN, *PROFILES[EXACTLY_ONCE, "staged"].steps)
+    assert [name for name in rows if steps[name] in exactly] == [step.name for step in exactly]
+
+
+def test_profiles_are_those_of_the_page() -> None:
+    """Each profile's steps in code, in their order, are those of the page's table."""
+    told = {name: tuple(re.findall(r"`(.+?)`", order)) for name, order, *_ in table(5, "| ")[1:]}
+    names = {f"direct {g}" if kind == "direct" else g: p.steps for (g, kind), p in PROFILES.items()}
+    assert told == {name: tuple(step.name for step in steps) for name, steps in names.items()}
+    assert {g for g, _ in PROFILES} == set(GUARANTEES)
+    assert all(profile[:2] == key for key, profile in PROFILES.items())
+
+
+def test_profiles_are_those_of_the_model() -> None:
+    """What the model has explored is what the code does: the same acts in the same order, in every profile."""
+    short = {"prepare": "prep", "publish": "pub", "commit": "com", "stage": "stage", "write": "write"}
+    ours = {
+        f"direct {g}" if kind == "direct" else g: "-".join(short[s.name] for s in p.steps if s.name in short)
+        for (g, kind), p in PROFILES.items()
     }
+    assert ours == model.PROFILES
 
 
 def test_every_step_that_writes_is_a_transition() -> None:
-    """The profile and the table of what is allowed speak of the same writes."""
-    writes = {step.name for step in EXACTLY_ONCE if step.writes}
-    assert writes | {"create", "rebuild", "reset"} == frozenset().union(*ALLOWED.values())
+    """Profiles and the table of what is allowed speak of the same writes."""
+    writes = {step.name for step in (*LAUNCH, *(s for p in PROFILES.values() for s in p.steps)) if step.writes}
+    assert writes | {"create", "rebuild", "advance", "reset"} == frozenset().union(*ALLOWED.values())
+
+
+def test_failpoints_of_a_step() -> None:
+    """Before and after, sent for a write of the register, and those that the step lists."""
+    assert protocol.COMMIT.failpoints == ("commit.before", "commit.sent", "commit.after")
+    assert protocol.GC.failpoints == ("gc.before", "gc.after", "gc.each")
+
+
+def test_what_a_profile_says_of_itself() -> None:
+    """Exactly-once alone leaves a batch to redo, at-most-once alone can lose one."""
+    assert {p.guarantee for p in PROFILES.values() if p.prepares} == {EXACTLY_ONCE}
+    assert {p.guarantee for p in PROFILES.values() if p.commits_first} == {"at-most-once"}
 
 
 @pytest.mark.parametrize("found", REGISTERS)
@@ -56,7 +95,7 @@ def test_transitions_follow_the_table(found: str, step: str) -> None:
     state = REGISTERS[found]
     assert phase(state) == found
     if step in ALLOWED[found]:
-        assert TRANSITIONS[step](state, "new").step == step
+        assert TRANSITIONS[step](state, "new").step == ("commit" if step == "advance" else step)
     else:
         with pytest.raises(ProtocolError, match=f"{step} is not allowed while the register is {found}"):
             TRANSITIONS[step](state, "new")
@@ -102,10 +141,22 @@ def test_life_of_a_register() -> None:
         (BEFORE, (OffsetRange("t", 1, 9, 10), OffsetRange("t", 0, 5, 8)), "must be sorted"),
     ],
 )
-def test_prepare_refuses_what_does_not_join_up(topics, ranges, why) -> None:
-    """Only ranges that begin where the register stands are prepared; the register's cursor never changes by it."""
+def test_what_does_not_join_up_is_refused(topics, ranges, why) -> None:
+    """Only ranges that begin where the register stands are prepared or committed; the cursor never changes by it."""
     with pytest.raises(ProtocolError, match=why):
         protocol.prepared(IDLE, topics, ranges, REF, "new", 9)
+    with pytest.raises(ProtocolError, match=why):
+        protocol.advanced(IDLE, topics, ranges, "new", 9)
+
+
+def test_a_commit_without_prepare_is_both_in_one() -> None:
+    """Offsets, number, new partitions and schemas are what PREPARE and COMMIT would have made of them."""
+    topics = {"t": TopicState("id", {0: 5, 1: 9, 2: 3})}
+    pending = protocol.prepared(IDLE, topics, RANGES, None, "s1", 8, schemas={"": "A"})
+    assert protocol.advanced(IDLE, topics, RANGES, "s2", 9, {"": "A"}) == protocol.committed(pending, "s2", 9)
+    done = protocol.committed(pending, "s2", 9)
+    with pytest.raises(ProtocolError, match="has its schema"):
+        protocol.advanced(done, done.topics, (), "s3", 10, {"": "B"})
 
 
 def test_new_partitions_enter_by_prepare() -> None:

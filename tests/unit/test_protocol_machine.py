@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from hypothesis import settings
@@ -18,6 +18,7 @@ from offsets.stores.base import MemoryStore, Versioned
 from offsets.structs import OffsetRange, Owner, State, TopicState
 
 drivers = st.integers(0, 2)
+Ranges = tuple[OffsetRange, ...]
 
 
 class LossyStore(MemoryStore):
@@ -88,13 +89,13 @@ class Register(RuleBasedStateMachine):
     def produce(self, p: int, n: int) -> None:
         self.ends[p] += n
 
-    @rule(i=drivers, steps=st.integers(1, 6), limit=st.integers(1, 5))
-    def go_on(self, i: int, steps: int, limit: int) -> None:
+    @rule(i=drivers, steps=st.integers(1, 6), limit=st.integers(1, 5), pending=st.booleans())
+    def go_on(self, i: int, steps: int, limit: int, pending: bool) -> None:
         """What a healthy driver does next by its own view of the register, some steps of it."""
         for _ in range(steps):
-            self.attempt(i, lambda: self.next_step(i, limit))
+            self.attempt(i, lambda: self.next_step(i, limit, pending))
 
-    def next_step(self, i: int, limit: int) -> None:
+    def next_step(self, i: int, limit: int, pending: bool) -> None:
         driver = self.drivers[i]
         if i not in self.took:
             driver.read()
@@ -105,7 +106,14 @@ class Register(RuleBasedStateMachine):
         else:
             ends = {"t": TopicSnapshot("id", {p: (0, end) for p, end in self.ends.items()})}
             planned = plan(driver.state.topics, ends, Limits(limit))
-            driver.prepare(planned.topics, planned.ranges, None)
+            self.decide(driver, planned.topics, planned.ranges, pending)
+
+    def decide(self, driver: OffsetManager, topics: Mapping[str, TopicState], ranges: Ranges, pending: bool) -> None:
+        """By PREPARE, or by a COMMIT without one."""
+        if pending:
+            driver.prepare(topics, ranges, None)
+        else:
+            driver.commit_ranges(topics, ranges)
 
     @rule(i=drivers)
     def relaunch(self, i: int) -> None:
@@ -120,14 +128,22 @@ class Register(RuleBasedStateMachine):
     def look_again(self, i: int) -> None:
         self.attempt(i, self.drivers[i].read)
 
-    @rule(i=drivers, p=st.sampled_from([0, 1]), start=st.integers(-1, 9), n=st.integers(-1, 3), pin=st.booleans())
-    def prepare_anything(self, i: int, p: int, start: int, n: int, pin: bool) -> None:
+    @rule(
+        i=drivers,
+        p=st.sampled_from([0, 1]),
+        start=st.integers(-1, 9),
+        n=st.integers(-1, 3),
+        pin=st.booleans(),
+        pending=st.booleans(),
+    )
+    def decide_anything(self, i: int, p: int, start: int, n: int, pin: bool, pending: bool) -> None:
         """A range from anywhere, with a cursor that may have been moved to fit it: what a defect might send."""
 
         def step() -> None:
             known = self.drivers[i].state.topics["t"].offsets
             cursor = {**known, p: start} if pin else known
-            self.drivers[i].prepare({"t": TopicState("id", cursor)}, (OffsetRange("t", p, start, start + n),), None)
+            ranges = (OffsetRange("t", p, start, start + n),)
+            self.decide(self.drivers[i], {"t": TopicState("id", cursor)}, ranges, pending)
 
         self.attempt(i, step)
 
@@ -167,8 +183,7 @@ def check_step(old: State, new: State) -> None:
         assert old.pending is None
         assert new.pending is not None
         assert all(new.topics["t"].offsets[r.partition] == r.from_offset for r in new.pending.ranges)
-    if new.step == "commit":
-        assert old.pending is not None
+    if new.step == "commit" and old.pending is not None:
         ends = {r.partition: r.until_offset for r in old.pending.ranges}
         assert new.topics["t"].offsets == {**old.topics["t"].offsets, **ends}
     assert (
