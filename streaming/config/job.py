@@ -82,8 +82,8 @@ class JobConfig:
 
     @property
     def user_code(self) -> tuple[str, ...]:
-        """The functions that the job names: its code may lie beside the job file."""
-        return tuple(name for name in (self.function, self.setup) if name is not None)
+        """The functions and the class that the job names: its code may lie beside the job file."""
+        return tuple(name for name in (self.function, self.setup, self.sink_class) if name is not None)
 
     @property
     def folder(self) -> Path:

@@ -129,6 +129,11 @@ def encoded_topic(topic: str) -> str:
     return encoded_component(topic, MAX_TOPIC)
 
 
+def claim_name(range_: OffsetRange) -> str:
+    """The file by which a task claims its range, in the staging place of its batch."""
+    return f"claim+{encoded_topic(range_.topic)}+p{range_.partition}"
+
+
 class FinalName(NamedTuple):
     """What a published file's name says.  `topic` as `encoded_topic` gives it."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from offsets.errors import ConfigError
 from streaming.config.job import JobConfig
+from streaming.sinks.direct import OPTION, declaration, refusal, refused
 from streaming.transform.user_code import load
 
 if TYPE_CHECKING:
@@ -20,25 +21,37 @@ PACKAGES = ("offsets", "streaming")
 
 
 def check_user_code(config: JobConfig) -> None:
-    """Raises ConfigError if job.function or job.setup cannot be imported, or called as they will be."""
+    """Raises ConfigError if what the job names cannot be imported or called as it will be.
+
+    So too if a direct sink declares less than the job's guarantee needs.
+    """
     if config.function is not None:
         check_function("job.function", config.function, config.folder, 1 if config.setup is None else 2)
     if config.setup is not None:
         check_function("job.setup", config.setup, config.folder, 0)
+    if config.sink_class is not None:
+        make_importable(OPTION, config.sink_class, config.folder)
+        if (why := refusal(config.guarantee, declaration(config.sink_class))) is not None:
+            raise refused(config.sink_class, why)
 
 
 def check_function(option: str, name: str, job_folder: Path, arguments: int) -> None:
-    """Imports the function as the executors will: the job file's folder is on the path, after all else.
+    """Imports the function as the executors will.  Raises ConfigError."""
+    make_importable(option, name, job_folder)
+    if (why := refused_arguments(load(option, name), arguments)) is not None:
+        given = ("nothing", "a record or a chunk", "a record or a chunk, and what job.setup returned")[arguments]
+        raise ConfigError([f"{option} = {name}: {why}"], f"it is called with {given}")
 
-    Raises ConfigError, also for a module beside the job file that ours would hide.
+
+def make_importable(option: str, name: str, job_folder: Path) -> None:
+    """Puts the job file's folder on the path, after all else, as it is for the executors.
+
+    Raises ConfigError for a module beside the job file that ours would hide.
     """
     if (hidden := beside(name, job_folder)) and hidden.stem in PACKAGES:
         problem = f"{option} = {name}: {hidden.name} has the name of a package of ours, which hides it"
         raise ConfigError([problem], f"rename {hidden}")
     sys.path.append(str(job_folder))
-    if (why := refused_arguments(load(option, name), arguments)) is not None:
-        given = ("nothing", "a record or a chunk", "a record or a chunk, and what job.setup returned")[arguments]
-        raise ConfigError([f"{option} = {name}: {why}"], f"it is called with {given}")
 
 
 def refused_arguments(function: Callable[..., Any], arguments: int) -> str | None:

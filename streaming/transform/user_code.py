@@ -12,7 +12,9 @@ from typing import Any
 from offsets.errors import ConfigError
 
 _SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
-_MACHINERY = (os.path.dirname(__file__), importlib.__file__)
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_CALLERS = ("transform", "sinks", "tasks")  # packages of ours from which the user's code is called
+_MACHINERY = (*(os.path.join(_PACKAGE, name) for name in _CALLERS), importlib.__file__)
 
 
 def load(option: str, name: str) -> Callable[..., Any]:
@@ -26,7 +28,7 @@ def load(option: str, name: str) -> Callable[..., Any]:
             "correct the name or the module; it lies beside the job file, or is installed",
         ) from e
     if not callable(function):
-        raise ConfigError([f"{option} = {name}: is not callable"], "name a function")
+        raise ConfigError([f"{option} = {name}: is not callable"], "name a function, or for sink.class a class")
     loaded: Callable[..., Any] = function
     return loaded
 

@@ -1,0 +1,217 @@
+"""Direct sinks: what they declare, how they are loaded and called, and how a second attempt is refused.  No servers."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from offsets.errors import BatchError, ConfigError, DataLossError, Loss
+from offsets.filesystems import LocalFilesystem
+from offsets.structs import OffsetRange
+from streaming.fetching.source import Client
+from streaming.records import Record
+from streaming.sinks import direct
+from streaming.sinks.direct import Declaration, declaration, refusal
+from streaming.sinks.names import StagingPlace
+from streaming.spark.shipping import beside
+from streaming.tasks import write
+from streaming.tasks.write import Claims, WriteTask
+
+RANGE = OffsetRange("orders", 0, 5, 9)
+RECORDS = [Record("orders", 0, offset, 0, 1, None, b"%d" % offset, ()) for offset in (5, 6, 8)]
+GUARANTEES = ("exactly-once", "at-least-once", "at-most-once")
+number = itertools.count()
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """`module(code)` gives the name of a module with this code."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(code: str) -> str:
+        name = f"direct_sink_{next(number)}"
+        (tmp_path / f"{name}.py").write_text(code)
+        return name
+
+    yield make
+    direct.on_worker.cache_clear()
+    direct.declaration.cache_clear()
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_what_a_sink_declares_decides_which_guarantees_it_may_have(guarantee: str, idempotent: bool) -> None:
+    """Exactly-once takes only what is idempotent, and names the two ways out; the weaker ones take any sink."""
+    why = refusal(guarantee, Declaration(idempotent))
+    if guarantee != "exactly-once" or idempotent:
+        assert why is None
+    else:
+        assert why is not None
+        assert all(word in why for word in ("idempotent = True", "at-least-once", "at-most-once"))
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_a_transaction_with_the_offsets_is_refused_by_its_reason(guarantee: str) -> None:
+    """No offset store of today is a database, so no sink can commit the offsets with its own rows."""
+    assert "no offset store is a database" in str(refusal(guarantee, Declaration(True, transactional=True)))
+
+
+def test_a_class_says_what_it_is(module: Callable[[str], str]) -> None:
+    """`idempotent` and `transactional` are read from an instance; `transactional` may be left out."""
+    name = module(
+        "class Plain:\n    idempotent = False\n    def write_partition(self, range_, records): ...\n"
+        "class Whole(Plain):\n    def __init__(self):\n        self.idempotent = self.transactional = True\n"
+    )
+    assert declaration(f"{name}:Plain") == (False, False)
+    assert declaration(f"{name}:Whole") == (True, True)
+
+
+METHOD = "    def write_partition(self, range_, records): ...\n"
+WRONG = {
+    "def S(): ...": "is no class",
+    "S = 1": "is not callable",
+    "T = 1": "has no attribute 'S'",
+    "import nowhere_to_be_found": "No module named 'nowhere_to_be_found'",
+    "class S:\n    idempotent = True": "no method write_partition",
+    f"class S:\n{METHOD}": "must declare idempotent = True or False",
+    f"class S:\n    idempotent = 'yes'\n{METHOD}": "must declare idempotent = True or False, it is 'yes'",
+    f"class S:\n    idempotent, transactional = True, None\n{METHOD}": "must declare transactional",
+    f"class S:\n    idempotent = True\n    def __init__(self, url): ...\n{METHOD}": "missing 1 required",
+    f"class S:\n    idempotent = True\n    def __init__(self):\n        1 / 0\n{METHOD}": "ZeroDivisionError: div",
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_what_is_no_direct_sink_is_refused_with_the_reason(module: Callable[[str], str], code: str) -> None:
+    """A ConfigError names setting and value, says what is wrong, and at which line if it was the sink that raised."""
+    name = module(code)
+    with pytest.raises(ConfigError) as refused:
+        declaration(f"{name}:S")
+    assert f"sink.class = {name}:S" in str(refused.value)
+    assert WRONG[code] in str(refused.value)
+    assert "ZeroDivision" not in str(refused.value) or f"{name}.py:4" in str(refused.value)
+
+
+SINK = """
+class S:
+    idempotent = True
+    made = []
+    def __init__(self):
+        self.made.append(self)
+    def write_partition(self, range_, records):
+        self.given = range_, list(records)
+"""
+
+
+def test_a_sink_is_made_once_and_given_range_and_records(module: Callable[[str], str]) -> None:
+    """Two ranges in one process: one instance, which gets the very ranges and Records."""
+    name = module(SINK)
+    for range_ in (RANGE._replace(partition=1), RANGE):
+        direct.write(f"{name}:S", range_, iter(RECORDS))
+    (made,) = sys.modules[name].S.made
+    assert made.given == (RANGE, RECORDS)
+
+
+def test_a_sink_that_raises_is_named_with_its_line(module: Callable[[str], str]) -> None:
+    """The BatchError names class and method, what was raised, and file and line of the user's, not ours."""
+    name = module(
+        "class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n"
+        "        for record in records:\n            self.put(record)\n"
+        "    def put(self, record):\n        raise ValueError('no   room')\n"
+    )
+    with pytest.raises(BatchError) as raised:
+        direct.write(f"{name}:S", RANGE, iter(RECORDS))
+    assert (
+        str(raised.value) == f"sink.class: {name}:S.write_partition raised ValueError: no room at {raised_at(name)}:7"
+    )
+
+
+@pytest.mark.parametrize("body", ["return", "next(iter(records))", "return next(records)"])
+def test_a_sink_that_does_not_read_on_fails_the_batch(module: Callable[[str], str], body: str) -> None:
+    """Records that it never saw must not be committed as written."""
+    name = module(f"class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n        {body}\n")
+    with pytest.raises(BatchError, match=r"S.write_partition returned before .* orders-0\[5,9\)"):
+        direct.write(f"{name}:S", RANGE, iter(RECORDS))
+
+
+@pytest.mark.parametrize("then", ["raise RuntimeError('mine') from e", "return"])
+def test_an_error_of_the_fetch_is_told_whatever_the_sink_makes_of_it(module: Callable[[str], str], then: str) -> None:
+    """Data loss in the middle of a range is data loss, also if the sink swallows or wraps it."""
+    name = module(
+        "class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n"
+        f"        try:\n            list(records)\n        except Exception as e:\n            {then}\n"
+    )
+
+    def broken() -> Iterator[Record]:
+        yield RECORDS[0]
+        raise DataLossError([Loss("EXPIRED", "orders", 0, 6, 9, 9)])
+
+    with pytest.raises(DataLossError):
+        direct.write(f"{name}:S", RANGE, broken())
+
+
+def test_a_missing_package_is_the_executors(module: Callable[[str], str]) -> None:
+    """An ImportError in the sink goes through as one: it is told with how to bring packages to executors."""
+    name = module(
+        "class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n        import nowhere\n"
+    )
+    with pytest.raises(ImportError):
+        direct.write(f"{name}:S", RANGE, iter(RECORDS))
+
+
+class Message:
+    """As much of a Kafka message as a Record is made of."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def __getattr__(self, name: str) -> Callable[[], object]:
+        return lambda: (1, 0) if name == "timestamp" else getattr(self._record, name)
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every range holds RECORDS, in two chunks."""
+
+    def read_range(*_: object) -> Iterable[Sequence[Message]]:
+        yield from ([Message(r) for r in RECORDS[:2]], [Message(r) for r in RECORDS[2:]])
+
+    monkeypatch.setattr(write, "read_range", read_range)
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_task_counts_what_it_gave_to_the_sink(module: Callable[[str], str]) -> None:
+    """Three records in a range of four offsets; no files; the time is split into fetching and writing."""
+    name = module(SINK)
+    (result,) = WriteTask(Client("c", {}), f"{name}:S", None)([RANGE])
+    assert (result.range, result.records, result.files) == (RANGE, 3, ())
+    assert set(result.times) == {"fetch", "write"}
+    assert sys.modules[name].S.made[0].given == (RANGE, RECORDS)
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize("collected", [False, True])
+def test_a_second_attempt_writes_nothing(module: Callable[[str], str], tmp_path: Path, collected: bool) -> None:
+    """Whatever brings it about: also after the batch's folder was collected.  Other ranges are not held up."""
+    name = module(SINK)
+    filesystem, place = LocalFilesystem(f"{tmp_path}/lake"), StagingPlace(0, 3, 7)
+    task = WriteTask(Client("c", {}), f"{name}:S", Claims(filesystem, place))
+    filesystem.mkdirs(place.directory)
+    assert [r.records for r in task([RANGE, RANGE._replace(partition=1)])] == [3, 3]
+    sink = sys.modules[name].S.made[0]
+    sink.given = None
+    if collected:
+        filesystem.delete(place.directory, recursive=True)
+    with pytest.raises(Exception, match=r"second attempt of the task of orders-0\[5,9\) was refused"):
+        list(task([RANGE]))
+    assert sink.given is None
+
+
+def test_the_class_is_shipped_like_a_function(tmp_path: Path) -> None:
+    """A module of it that lies beside the job file is found by the same name."""
+    (tmp_path / "own.py").touch()
+    assert beside("own:Sink", tmp_path) == tmp_path / "own.py"
