@@ -12,6 +12,7 @@ from typing import Any
 from offsets.filesystems import check_url
 from offsets.rate import Rates
 from offsets.stores import check_store_url
+from offsets.structs import EXACTLY_ONCE, GUARANTEES
 from streaming.config import values
 from streaming.fetching.source import CLIENTS, LIBRDKAFKA
 from streaming.formats import CODECS, FORMATS
@@ -23,7 +24,6 @@ from streaming.transform.recipe import MODES, RECORD
 
 DAY_MS = 86_400_000
 REQUIRED = object()
-EXACTLY_ONCE, AT_LEAST_ONCE, AT_MOST_ONCE = GUARANTEES = ("exactly-once", "at-least-once", "at-most-once")
 STORES = "zookeeper://h:2181/path, webhdfs://namenode:9870/dir or file:///dir"
 
 

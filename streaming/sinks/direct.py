@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from offsets.errors import BatchError, ConfigError
-from offsets.structs import OffsetRange
+from offsets.structs import EXACTLY_ONCE, OffsetRange
 from streaming.records import Record
 from streaming.transform.user_code import load, raised
 
@@ -44,7 +44,7 @@ class Declaration(NamedTuple):
 
 
 REFUSALS: Mapping[tuple[str, Declaration], str] = {
-    ("exactly-once", Declaration(idempotent=False)): (
+    (EXACTLY_ONCE, Declaration(idempotent=False)): (
         "a crash would have the batch in flight written twice. Make writing a range again change nothing (an upsert "
         "by topic, partition and offset) and declare idempotent = True; or set job.delivery.guarantee = at-least-once, "
         "which may double the batch in flight, or at-most-once, which may lose it"
