@@ -56,7 +56,7 @@ STAGE = Step("stage", also=("task.create", "task.mid", "task.close", "task.retur
 MANIFEST = Step("manifest")
 PREPARE = Step("prepare", writes=True)  # the batch is decided here
 PUBLISH = Step("publish", also=("publish.mkdir", "publish.each"))
-WRITE = Step("write")
+WRITE = Step("write", also=("task.claim", "task.write", "task.return"))
 COMMIT = Step("commit", writes=True)
 LOG = Step("log")
 GC = Step("gc", also=("gc.each",))
@@ -250,9 +250,7 @@ def _check_cursor(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) 
                 raise ProtocolError(f"the plan has {name}-{partition} at {found}, the register has {offset}")
 
 
-def _check_losses(
-    old: Mapping[str, TopicState], new: Mapping[str, TopicState], losses: tuple[LostRange, ...]
-) -> None:
+def _check_losses(old: Mapping[str, TopicState], new: Mapping[str, TopicState], losses: tuple[LostRange, ...]) -> None:
     """A skip names each partition that it moves, and some."""
     lost = {loss.topic_partition for loss in losses}
     if not losses or sorted(lost) != [loss.topic_partition for loss in losses]:
