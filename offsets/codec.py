@@ -20,8 +20,9 @@ from offsets.json_forms import (
     load_marker,
     load_state,
 )
+from offsets.json_losses import dump_loss_record, load_loss_record
 from offsets.json_values import as_integer, as_text, fields_of
-from offsets.structs import Manifest, State
+from offsets.structs import LossRecord, Manifest, State
 
 FORMAT = 1  # bump when the stored form changes; an older program then refuses instead of guessing
 _MAGIC = b'{"format":'
@@ -31,6 +32,7 @@ _REMEDIES = {
     "run_stream.py {job} --recover marker",
     "manifest": "restore the file from its twin: the manifest in _staging/<epoch>/<seq> and the batch log entry "
     "_batches/<generation>/<seq>.json have the same bytes; then launch again",
+    "losses": "restore the file from a copy; it alone says which records were given up there",
 }
 T = TypeVar("T")
 
@@ -68,6 +70,16 @@ def encode_marker(app: str) -> bytes:
 def decode_marker(data: bytes, where: str = "the sink's marker", job: str = "JOB.cfg") -> str:
     """The application's uuid.  Raises StateDamagedError as `decode_state` does."""
     return _decode("marker", data, where, job, load_marker)
+
+
+def encode_loss_record(record: LossRecord) -> bytes:
+    """The bytes of the sink's record of a skip.  Raises ValueError as `encode_state` does."""
+    return _encode("losses", record, dump_loss_record(record), load_loss_record)
+
+
+def decode_loss_record(data: bytes, where: str, job: str = "JOB.cfg") -> LossRecord:
+    """Raises StateDamagedError as `decode_state` does."""
+    return _decode("losses", data, where, job, load_loss_record)
 
 
 # ---- the envelope

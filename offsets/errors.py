@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from offsets.structs import Owner
+from offsets.structs import Loss, Owner
 
 
 class StreamError(Exception):
@@ -30,30 +29,6 @@ class ConfigError(StreamError):
     def __init__(self, problems: Sequence[str], remedy: str = "") -> None:
         super().__init__("; ".join(problems), remedy)
         self.problems = tuple(problems)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Records of one partition that can no longer be read as the register expects.
-
-    ``kind``: EXPIRED (the log starts after the committed offset), BEYOND_END (the log ends before it),
-    VANISHED (the partition is gone), REPLACED (the topic has another id), TOPIC_MISSING.
-    ``[lost_from, lost_until)``: what is lost, or cannot be vouched for; ``resume``: the first offset that is readable,
-    -1 if there is none.  For topics as a whole, partition and all offsets are -1.
-    """
-
-    kind: str
-    topic: str
-    partition: int
-    lost_from: int
-    lost_until: int
-    resume: int
-    detail: str = ""
-
-    def __str__(self) -> str:
-        where = self.topic if self.partition < 0 else f"{self.topic}-{self.partition}"
-        span = "" if self.partition < 0 else f" [{self.lost_from},{self.lost_until})"
-        return f"{self.kind} {where}{span}" + (f" ({self.detail})" if self.detail else "")
 
 
 class DataLossError(StreamError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from offsets.json_losses import dump_losses, load_losses
 from offsets.json_values import (
     MAX_OFFSET,
     Load,
@@ -20,6 +21,8 @@ from offsets.json_values import (
     as_text,
     checked_fields,
     fields_of,
+    pack,
+    unpack,
 )
 from offsets.structs import (
     GUARANTEES,
@@ -37,7 +40,8 @@ from offsets.structs import (
 def dump_state(s: State) -> dict[str, Any]:
     owner = [s.owner.host, s.owner.pid, s.owner.started, s.owner.run_id]
     forms = {"owner": owner, "topics": dump_topics(s.topics), "pending": s.pending and dump_pending(s.pending)}
-    return {name: getattr(s, name) for name in _STATE} | forms | {"schemas": dict(s.schemas)}
+    forms |= {"schemas": dict(s.schemas), "losses": dump_losses(s.losses)}
+    return {name: getattr(s, name) for name in _STATE} | forms
 
 
 def load_state(value: Any) -> State:
@@ -113,30 +117,6 @@ def load_marker(value: Any) -> str:
     return as_name(fields_of(value, "app")[0])
 
 
-def pack(offsets: Mapping[int, int]) -> list[list[int]]:
-    """[[first partition, its offset, the next partition's, ...], ...]: little more than the offsets' own digits."""
-    runs: list[list[int]] = []
-    following = None
-    for partition, offset in sorted(offsets.items()):
-        if partition != following:
-            runs.append([partition])
-        runs[-1].append(offset)
-        following = partition + 1
-    return runs
-
-
-def unpack(value: Any) -> dict[int, int]:
-    offsets: dict[int, int] = {}
-    following = 0
-    for run in as_list(value):
-        first, *values = map(as_integer, as_list(run) or [0])
-        if first < following or not values:
-            raise ValueError(f"partitions from {first} on are missing, or not in order")
-        following = first + len(values)
-        offsets.update(zip(range(first, following), values, strict=True))
-    return offsets
-
-
 def _load_owner(value: Any) -> Owner:
     host, pid, started, run_id = as_list(value, 4)
     return Owner(as_text(host), as_integer(pid), as_text(started), as_text(run_id))
@@ -183,6 +163,7 @@ _STATE: Mapping[str, Load] = {
     "committed_ms": as_integer,
     "reason": as_text,
     "schemas": load_schemas,
+    "losses": load_losses,
 }
 _MANIFEST: Mapping[str, Load] = {
     "app": as_name,

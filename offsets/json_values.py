@@ -58,3 +58,27 @@ def checked_fields(value: Any, form: Mapping[str, Load]) -> dict[str, Any]:
     """An object of exactly the form's fields, each as its load makes it."""
     values = fields_of(value, *form)
     return {name: load(found) for (name, load), found in zip(form.items(), values, strict=True)}
+
+
+def pack(offsets: Mapping[int, int]) -> list[list[int]]:
+    """[[first partition, its offset, the next partition's, ...], ...]: little more than the offsets' own digits."""
+    runs: list[list[int]] = []
+    following = None
+    for partition, offset in sorted(offsets.items()):
+        if partition != following:
+            runs.append([partition])
+        runs[-1].append(offset)
+        following = partition + 1
+    return runs
+
+
+def unpack(value: Any) -> dict[int, int]:
+    offsets: dict[int, int] = {}
+    following = 0
+    for run in as_list(value):
+        first, *values = map(as_integer, as_list(run) or [0])
+        if first < following or not values:
+            raise ValueError(f"partitions from {first} on are missing, or not in order")
+        following = first + len(values)
+        offsets.update(zip(range(first, following), values, strict=True))
+    return offsets

@@ -28,7 +28,7 @@ from offsets.errors import (
 )
 from offsets.failpoints import reach
 from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
-from offsets.structs import Manifest, ManifestRef, LostRange, OffsetRange, Owner, State, TopicState
+from offsets.structs import LostRange, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
 
 def wall_ms() -> int:

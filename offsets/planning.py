@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from offsets.errors import DataLossError, Loss
+from offsets.errors import DataLossError
 from offsets.rate import UNLIMITED, Limits
-from offsets.structs import OffsetRange, TopicPartition, TopicState
+from offsets.structs import Loss, LostRange, OffsetRange, TopicPartition, TopicState
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,15 @@ class TopicSnapshot:
 
 @dataclass(frozen=True)
 class Plan:
-    """`ranges`: sorted, none of them empty.  `topics`: the cursor with new partitions added where they begin."""
+    """`ranges`: sorted, none of them empty.  `topics`: the cursor with new partitions added where they begin.
+
+    With `losses` there is nothing to read yet: a new generation must begin at `topics`, behind what is lost.
+    """
 
     ranges: tuple[OffsetRange, ...]
     topics: Mapping[str, TopicState]
     left: int = 0  # offsets that the limits leave for the batches after this one
+    losses: tuple[LostRange, ...] = ()  # sorted by partition
 
     def size(self) -> int:
         """Offsets in all ranges: an upper bound of its records."""
@@ -86,6 +90,36 @@ def resume_offsets(
         name: {p: offset for p, offset in offsets.items() if name in whole or (name, p) in lost}
         for name, offsets in resumed.items()
     }
+
+
+def give_up(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: Sequence[Loss]) -> Plan:
+    """A plan behind `losses`, which reads nothing: each at its first readable offset, all else where it is.
+
+    Nothing of a topic that is missing: there is nothing to go on from.
+    """
+    lost: dict[str, set[int]] = {}
+    for loss in losses:
+        lost.setdefault(loss.topic, set()).add(loss.partition)
+    moved = {name: _behind(topics[name], snapshot[name], lost[name]) for name in lost if name in snapshot}
+    return Plan((), {**topics, **moved}, losses=tuple(_lost_ranges(topics, losses)))
+
+
+def _behind(known: TopicState, now: TopicSnapshot, lost: set[int]) -> TopicState:
+    resumed = _resume_topic(known, now)
+    if known.id != now.id:
+        return TopicState(now.id, resumed)
+    kept = {p: offset for p, offset in known.offsets.items() if p not in lost}
+    return TopicState(now.id, {**kept, **{p: resumed[p] for p in lost & resumed.keys()}})
+
+
+def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> Iterator[LostRange]:
+    """Partition by partition, also of topics that are lost as a whole."""
+    for loss in losses:
+        if loss.partition >= 0:
+            yield LostRange(loss.kind, loss.topic, loss.partition, loss.lost_from, loss.lost_until)
+        else:
+            known = topics[loss.topic].offsets or {0: 0}
+            yield from (LostRange(loss.kind, loss.topic, p, offset, offset) for p, offset in sorted(known.items()))
 
 
 def _losses_of(name: str, known: TopicState, now: TopicSnapshot | None) -> Iterator[Loss]:

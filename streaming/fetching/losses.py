@@ -6,8 +6,7 @@ known to be lost.
 
 from __future__ import annotations
 
-from offsets.errors import Loss
-from offsets.structs import OffsetRange, TopicPartition
+from offsets.structs import Loss, OffsetRange, TopicPartition
 from streaming.fetching.source import Source, Unanswered
 
 

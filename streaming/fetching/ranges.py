@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import lt
 
-from offsets.errors import DataLossError, Loss, StreamError, UnavailableError
+from offsets.errors import DataLossError, StreamError, UnavailableError
 from offsets.failpoints import reach
-from offsets.structs import OffsetRange, TopicPartition
+from offsets.structs import Loss, OffsetRange, TopicPartition
 from streaming.fetching.kept import kept_source
 from streaming.fetching.losses import find_loss
 from streaming.fetching.source import Client, Forbidden, Look, Source, Unreadable

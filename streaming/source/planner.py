@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from offsets.backpressure import Estimate, Measured, estimated, limit
-from offsets.errors import ConfigError, DataLossError, Loss
+from offsets.errors import ConfigError, DataLossError
 from offsets.nearest import nearest
-from offsets.planning import Plan, plan
+from offsets.planning import Plan, find_losses, give_up, plan
 from offsets.rate import UNLIMITED, Limits
-from offsets.structs import TopicPartition, TopicState
+from offsets.structs import Loss, TopicPartition, TopicState
 from streaming.source.broker import Broker
 from streaming.source.subscription import Snapshot, Subscription, included, merged, visible
 
 CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
+CONFIRM_LOOKS = 3  # to skip is for ever; a run that has only stopped is launched again
 
 
 class Planner:
     """Plans from the register's topics, within `limits` and what backpressure makes of the batches it is told of.
 
-    `targets` (exclusive ends) bound an --available-now run; None: no end.
+    `targets` (exclusive ends) bound an --available-now run; None: no end.  `skips`: the job goes on behind a loss.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class Planner:
         targets: Mapping[TopicPartition, int] | None = None,
         job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
+        skips: bool = False,
     ) -> None:
         self._broker, self._subscription, self._limits = broker, subscription, limits
         self._targets, self._job, self._sleep = targets, job, sleep
+        self.skips = skips
         self._estimate: Estimate | None = None
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
@@ -42,12 +45,30 @@ class Planner:
         """The next ranges from `cursor`; none when nothing is left.  `seen`: a look that was taken just now.
 
         Raises DataLossError only when two looks, a second apart, agree that records are gone; UnavailableError.
+        A planner that skips raises it only for a topic that is missing, and else returns a plan with `losses`.
         """
         try:
             return self._plan(cursor, look(self._broker, self._subscription, cursor) if seen is None else seen)
-        except DataLossError:
-            self._sleep(CONFIRM_SECONDS)
-            return self._plan(cursor, look(self._broker, self._subscription, cursor))
+        except DataLossError as e:
+            return self._behind(cursor, e.losses) if self.skips else self._plan(cursor, self._look_again(cursor))
+
+    def _behind(self, cursor: Mapping[str, TopicState], losses: Sequence[Loss]) -> Plan:
+        """Gives up what every one of several looks finds lost."""
+        named = included(self._subscription, cursor)
+        for _ in range(CONFIRM_LOOKS):
+            snapshot, agreed = self._look_again(cursor), {(x.kind, x.topic, x.partition) for x in losses}
+            losses = [x for x in find_losses(named, snapshot) if (x.kind, x.topic, x.partition) in agreed]
+        if not losses:
+            return self.next(cursor)
+        if any(x.kind == "TOPIC_MISSING" for x in losses):
+            return self._plan(cursor, snapshot)
+        planned = give_up(cursor, snapshot, losses)
+        self.latest = ends(snapshot)
+        return replace(planned, topics=merged(self._subscription, cursor, planned.topics))
+
+    def _look_again(self, cursor: Mapping[str, TopicState]) -> Snapshot:
+        self._sleep(CONFIRM_SECONDS)
+        return look(self._broker, self._subscription, cursor)
 
     def learn(self, batch: Measured) -> None:
         """What a committed batch says of the rate at which the next ones can be read."""

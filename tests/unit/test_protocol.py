@@ -11,7 +11,17 @@ import pytest
 from offsets import protocol
 from offsets.errors import ProtocolError
 from offsets.protocol import ALLOWED, EPOCH_LEAP, LAUNCH, PLAN, PROFILES, phase
-from offsets.structs import EXACTLY_ONCE, GUARANTEES, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
+from offsets.structs import (
+    EXACTLY_ONCE,
+    GUARANTEES,
+    LostRange,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    Owner,
+    State,
+    TopicState,
+)
 from tests.model import model
 
 PAGE = Path(__file__).resolve().parents[1] / "model" / "protocol.md"
@@ -31,6 +41,7 @@ TRANSITIONS = {
     "commit": lambda s, nonce: protocol.committed(s, nonce, 9),
     "advance": lambda s, nonce: protocol.advanced(s, BEFORE, RANGES, nonce, 9),
     "reset": lambda s, nonce: protocol.reset(s, BEFORE, "why", nonce, 9),
+    "skip": lambda s, nonce: protocol.skipped(s, AFTER, (LostRange("EXPIRED", "t", 0, 5, 8),), nonce, 9),
 }
 
 
@@ -73,7 +84,7 @@ def test_profiles_are_those_of_the_model() -> None:
 def test_every_step_that_writes_is_a_transition() -> None:
     """Profiles and the table of what is allowed speak of the same writes."""
     writes = {step.name for step in (*LAUNCH, *(s for p in PROFILES.values() for s in p.steps)) if step.writes}
-    assert writes | {"create", "rebuild", "advance", "reset"} == frozenset().union(*ALLOWED.values())
+    assert writes | {"create", "rebuild", "advance", "reset", "skip"} == frozenset().union(*ALLOWED.values())
 
 
 def test_failpoints_of_a_step() -> None:
