@@ -20,8 +20,9 @@ Properties of librdkafka, passed on; ``bootstrap.servers`` is required. What the
 otherwise (``auto.offset.reset``, ``enable.auto.commit``, ``isolation.level``, ...); a job that tries is refused.
 """,
     "spark": """\
-Properties of Spark, passed on, each key with its own ``spark.``. ``spark.streaming.concurrentJobs`` and
-``spark.streaming.stopGracefullyOnShutdown`` are refused. These are ours, under Spark's names for its own Kafka stream:
+Properties of Spark, passed on, each key with its own ``spark.``. Refused are ``spark.streaming.concurrentJobs`` other
+than 1, a checkpoint directory, ``spark.streaming.stopGracefullyOnShutdown``, and ``spark.speculation`` with a direct
+sink. These are ours, under Spark's names for its own Kafka stream:
 
 """,
 }

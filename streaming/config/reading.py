@@ -16,6 +16,7 @@ from offsets.errors import ConfigError
 from offsets.filesystems import overlap
 from offsets.nearest import nearest
 from offsets.rate import Rates
+from streaming.config.conflicts import fresh_conflicts, sink_conflicts, spark_conflicts
 from streaming.config.job import JobConfig
 from streaming.config.settings import ONE_OF, PROPERTY_SECTIONS, RATE_SETTINGS, REQUIRED, SETTINGS
 from streaming.fetching.kafka_python_properties import unmatched_properties
@@ -28,10 +29,7 @@ from streaming.transform.settings import transform_problems
 
 # What must never stand in an argument list, where every user of the machine can read it.
 SECRET_KEY = re.compile(r"(?i)(password|secret|token|credential|jaas|private|\.pem\b|ssl\.key)")
-REFUSED_SPARK = {
-    "spark.streaming.concurrentJobs": "batches must be committed one after the other",
-    "spark.streaming.stopGracefullyOnShutdown": "the run drains by itself on SIGTERM; a second way can hang",
-}
+STOP_GRACEFULLY = "spark.streaming.stopGracefullyOnShutdown"
 
 
 def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mapping[str, str] = os.environ) -> JobConfig:
@@ -52,6 +50,8 @@ def load(job_file: str, text: str, overrides: Iterable[str] = (), environ: Mappi
     places = {option: options.get(option) for option in ("offsets.store", "sink.path")}
     problems += misplaced(properties["spark"].get("spark.master", DEFAULT_MASTER), places)
     problems += _choice_problems(options) + _unknown(options) + _property_problems(properties)
+    problems += spark_conflicts(properties["spark"], "sink.class" in options)
+    problems += sink_conflicts(options) + fresh_conflicts(fields, options)
     problems += _unmatched(fields, properties["kafka"])
     problems += (
         format_problems(fields)
@@ -171,8 +171,9 @@ def _property_problems(properties: Mapping[str, Mapping[str, str]]) -> list[str]
         for key in spark
         if not key.startswith("spark.")
     ]
-    refused = [f"{key}: refused, {why}" for key, why in REFUSED_SPARK.items() if key in spark]
-    refused += _unknown_rates(spark)
+    refused = _unknown_rates(spark)
+    if STOP_GRACEFULLY in spark:
+        refused.append(f"{STOP_GRACEFULLY}: refused, the run drains by itself on SIGTERM; a second way can hang")
     return missing + [f"kafka.{problem}" for problem in refused_properties(kafka)] + wrong + refused
 
 

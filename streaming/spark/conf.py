@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
+from streaming.config.conflicts import spark_conflicts
 from streaming.config.job import JobConfig
 from streaming.config.reading import SECRET_KEY
 from streaming.hive.session import hive_settings
@@ -56,13 +58,23 @@ def told() -> SparkConf:
     return SparkConf(loadDefaults=under_spark_submit())
 
 
-def refuse_misplaced(config: JobConfig) -> None:
-    """Raises ConfigError for a local disk under a master that only spark-submit was told; see `misplaced`."""
+def refuse_told(config: JobConfig) -> None:
+    """Raises ConfigError for what contradicts the job and only spark-submit was told.
+
+    What the job file itself sets counts before it, and was checked with all the rest of that file.
+    """
+    given = {**all_told(), **config.spark}
     places = {"offsets.store": config.store, "sink.path": config.sink_path}
-    if "spark.master" in config.spark or not misplaced("", places):
-        return  # checked with all the rest of the job file, or no matter
-    if problems := misplaced(str(told().get("spark.master", DEFAULT_MASTER)), places):
-        raise ConfigError(problems, f"correct {config.job_file}; nothing was connected to and nothing was written")
+    problems = misplaced(given.get("spark.master", DEFAULT_MASTER), places)
+    problems += spark_conflicts(given, config.sink_class is not None)
+    if problems:
+        remedy = f"correct what spark-submit was told, or {config.job_file}; nothing was connected to or written"
+        raise ConfigError(problems, remedy)
+
+
+def all_told() -> Mapping[str, str]:
+    """`told`, key by key."""
+    return dict(told().getAll()) if under_spark_submit() else {}
 
 
 def without_secrets(conf: SparkConf) -> SparkConf:

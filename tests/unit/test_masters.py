@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from offsets.errors import ConfigError
@@ -47,23 +45,16 @@ def test_the_job_file_is_refused_with_all_its_other_problems() -> None:
 
 @pytest.mark.parametrize(("submitted", "refused"), [("spark://host:7077", True), ("local[2]", False), (None, False)])
 def test_what_spark_submit_was_told_counts(
-    monkeypatch: pytest.MonkeyPatch, submitted: str | None, refused: bool, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, submitted: str | None, refused: bool
 ) -> None:
-    """Its --master stands where the job file has none; nothing is asked if no disk is local."""
-    asked: list[str] = []
-
-    def told() -> dict[str, str]:
-        asked.append("told")
-        return {"spark.master": submitted} if submitted else {}
-
-    monkeypatch.setattr(conf, "told", told)
+    """Its --master stands where the job file has none, and refuses the local sink."""
+    monkeypatch.setattr(conf, "all_told", lambda: {"spark.master": submitted} if submitted else {})
     shared = [f"offsets.store={SHARED[0]}", f"sink.path={SHARED[1]}"]
-    conf.refuse_misplaced(load("job.cfg", JOB, shared, {}))
+    conf.refuse_told(load("job.cfg", JOB, shared, {}))
     local = load("job.cfg", JOB, shared[:1], {})
-    assert asked == []
+    conf.refuse_told(load("job.cfg", JOB, [shared[0], "spark.spark.master=local[2]"], {}))
     if refused:
         with pytest.raises(ConfigError, match="sink"):
-            conf.refuse_misplaced(local)
+            conf.refuse_told(local)
     else:
-        conf.refuse_misplaced(local)
-    assert asked == ["told"]
+        conf.refuse_told(local)
