@@ -54,6 +54,7 @@ class NumberedFiles:
         try:
             reach("rename.before")
             self._filesystem.rename_no_clobber(temp, self._path(_name(number)))
+            reach("rename.sent")
         except FileExistsError:
             with suppress(StreamError):
                 self._filesystem.delete(temp)
