@@ -51,7 +51,7 @@ def load_state(value: Any) -> State:
 
 
 def dump_topics(topics: Mapping[str, TopicState]) -> dict[str, Any]:
-    return {name: {"id": topic.id, "offsets": pack(topic.offsets)} for name, topic in topics.items()}
+    return {n: {"id": t.id, "offsets": pack(t.offsets), "epochs": pack(t.epochs)} for n, t in topics.items()}
 
 
 def load_topics(value: Any) -> dict[str, TopicState]:
@@ -147,7 +147,7 @@ def as_guarantee(value: Any) -> str:
     return str(value)
 
 
-_TOPIC: Mapping[str, Load] = {"id": as_text, "offsets": unpack}
+_TOPIC: Mapping[str, Load] = {"id": as_text, "offsets": unpack, "epochs": unpack}
 _REF: Mapping[str, Load] = {"path": as_path, "sha256": as_name, "files": as_integer}
 _STATE: Mapping[str, Load] = {
     "app": as_name,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from offsets.errors import DataLossError
 from offsets.rate import UNLIMITED, Limits
@@ -20,11 +21,24 @@ from offsets.structs import Loss, LostRange, OffsetRange, TopicPartition, TopicS
 class TopicSnapshot:
     """One topic as Kafka described it: its id and, for every partition, ``[beginning, end)``.
 
-    `end` is the last stable offset: what a reader of committed records can reach.
+    `end` is the last stable offset: what a reader of committed records can reach.  `epochs`: the partitions' leader
+    epochs, as far as brokers tell them.  `truncated`: where the log that the register knows ends, for every partition
+    in which that is before its offset: what lies behind that end are other records.
     """
 
     id: str
     partitions: Mapping[int, tuple[int, int]]
+    epochs: Mapping[int, int] = field(default_factory=dict)
+    truncated: Mapping[int, int] = field(default_factory=dict)
+
+
+class Led(NamedTuple):
+    """An offset, and the leader epoch of the log in which it lay; of the log as it is, its epoch and beginning."""
+
+    offset: int
+    epoch: int
+    now: int
+    beginning: int
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,17 @@ def find_losses(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSn
     return [loss for name in sorted(topics) for loss in _losses_of(name, topics[name], snapshot.get(name))]
 
 
+def led_anew(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> dict[TopicPartition, Led]:
+    """What to ask about truncation: partitions that have had another leader since the register's offset was known."""
+    return {
+        TopicPartition(name, p): Led(known.offsets[p], known.epochs[p], now.epochs[p], now.partitions[p][0])
+        for name, known in topics.items()
+        if (now := snapshot.get(name)) is not None and now.id == known.id
+        for p in sorted(known.offsets.keys() & known.epochs.keys() & now.epochs.keys() & now.partitions.keys())
+        if now.epochs[p] > known.epochs[p] and known.offsets[p] > now.partitions[p][0]
+    }
+
+
 def resume_offsets(
     topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: Sequence[Loss]
 ) -> dict[str, dict[int, int]]:
@@ -109,7 +134,7 @@ def _behind(known: TopicState, now: TopicSnapshot, lost: set[int]) -> TopicState
     if known.id != now.id:
         return TopicState(now.id, resumed)
     kept = {p: offset for p, offset in known.offsets.items() if p not in lost}
-    return TopicState(now.id, {**kept, **{p: resumed[p] for p in lost & resumed.keys()}})
+    return replace(known, offsets={**kept, **{p: resumed[p] for p in lost & resumed.keys()}})
 
 
 def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> Iterator[LostRange]:
@@ -130,11 +155,11 @@ def _losses_of(name: str, known: TopicState, now: TopicSnapshot | None) -> Itera
         yield Loss("REPLACED", name, -1, -1, -1, -1, detail)
     else:
         for partition, offset in sorted(known.offsets.items()):
-            if loss := _loss_of(name, partition, offset, now.partitions.get(partition)):
+            if loss := _loss_of(name, partition, offset, now.partitions.get(partition), now.truncated.get(partition)):
                 yield loss
 
 
-def _loss_of(name: str, partition: int, offset: int, span: tuple[int, int] | None) -> Loss | None:
+def _loss_of(name: str, partition: int, offset: int, span: tuple[int, int] | None, cut: int | None) -> Loss | None:
     if span is None:
         detail = f"Kafka no longer has the partition; it was read up to {offset}"
         return Loss("VANISHED", name, partition, offset, offset, -1, detail)
@@ -142,15 +167,21 @@ def _loss_of(name: str, partition: int, offset: int, span: tuple[int, int] | Non
     if offset < beginning:
         detail = f"committed {offset}, the log begins at {beginning}"
         return Loss("EXPIRED", name, partition, offset, beginning, beginning, detail)
+    resume = end if cut is None else min(cut, end)
     if offset > end:
-        return Loss("BEYOND_END", name, partition, end, offset, end, f"committed {offset}, the log ends at {end}")
+        detail = f"committed {offset}, the log ends at {end}"
+        return Loss("BEYOND_END", name, partition, resume, offset, resume, detail)
+    if cut is not None:
+        detail = f"committed {offset}, an unclean election cut the log at {cut} and other records follow"
+        return Loss("TRUNCATED", name, partition, resume, offset, resume, detail)
     return None
 
 
 def _resume_topic(known: TopicState, now: TopicSnapshot) -> dict[int, int]:
     offsets = known.offsets if known.id == now.id else {}
     spans = sorted(now.partitions.items())
-    return {p: min(max(offsets.get(p, beginning), beginning), end) for p, (beginning, end) in spans}
+    whole = {p: min(offset, now.truncated.get(p, offset)) for p, offset in offsets.items()}
+    return {p: min(max(whole.get(p, beginning), beginning), end) for p, (beginning, end) in spans}
 
 
 def _remedy(
@@ -169,9 +200,10 @@ def _with_new_partitions(
 ) -> dict[str, TopicState]:
     cursor = dict(topics)
     for name, now in snapshot.items():
-        known = topics[name].offsets if name in topics else {}
+        known = topics.get(name, TopicState(now.id, {}))
         beginnings = {partition: beginning for partition, (beginning, _) in now.partitions.items()}
-        cursor[name] = TopicState(now.id, {**beginnings, **known})
+        epochs = {p: max(epoch, known.epochs.get(p, epoch)) for p, epoch in now.epochs.items()}
+        cursor[name] = TopicState(now.id, {**beginnings, **known.offsets}, {**known.epochs, **epochs})
     return cursor
 
 

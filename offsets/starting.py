@@ -40,7 +40,7 @@ def starting_topics(spec: Spec, snapshot: Snapshot) -> dict[str, TopicState]:
     """
     wanted = _same_for_all(spec, snapshot) if isinstance(spec, str) else spec
     _refuse([*_unnamed(OFFSETS, wanted, snapshot), *_outside(wanted, snapshot)], OFFSETS)
-    return {name: TopicState(now.id, _resolved(wanted[name], now)) for name, now in snapshot.items()}
+    return {name: TopicState(now.id, _resolved(wanted[name], now), now.epochs) for name, now in snapshot.items()}
 
 
 def wanted_times(start: AtTimes, snapshot: Snapshot) -> dict[TopicPartition, int]:

@@ -44,7 +44,8 @@ class OffsetRange(NamedTuple):
 class Loss:
     """Records of one partition that can no longer be read as the register expects.
 
-    ``kind``: EXPIRED (the log starts after the committed offset), BEYOND_END (the log ends before it),
+    ``kind``: EXPIRED (the log starts after the committed offset), BEYOND_END (the log ends before it), TRUNCATED (an
+    unclean election has put other records before it),
     VANISHED (the partition is gone), REPLACED (the topic has another id), TOPIC_MISSING.
     ``[lost_from, lost_until)``: what is lost, or cannot be vouched for; ``resume``: the first offset that is readable,
     -1 if there is none.  For topics as a whole, partition and all offsets are -1.
@@ -110,10 +111,15 @@ class Owner:
 
 @dataclass(frozen=True)
 class TopicState:
-    """One topic of the register: its id (a recreated topic has another) and the next offset of each partition."""
+    """One topic of the register: its id (a recreated topic has another) and the next offset of each partition.
+
+    `epochs`: of which leader epoch each partition's log was when its offset was last known to lie in it; a partition
+    of which brokers do not tell is absent.
+    """
 
     id: str
     offsets: Mapping[int, int]
+    epochs: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

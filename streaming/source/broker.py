@@ -17,11 +17,14 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from offsets.errors import StreamError, UnavailableError
-from offsets.planning import TopicSnapshot
+from offsets.planning import Led, TopicSnapshot
 from offsets.structs import TopicPartition
 from streaming.source.client import open_admin
+from streaming.source.truncation import truncated
 
 T = TypeVar("T")
+Spans = dict[int, tuple[int, int]]
+Epochs = dict[int, int]
 RETRY_SECONDS = 0.1
 
 _ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
@@ -56,14 +59,15 @@ class Broker:
         open_: Callable[..., AdminClient] = open_admin,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._servers = client.get("bootstrap.servers", "")
+        self._properties, self._servers = client, client.get("bootstrap.servers", "")
         self._deadline, self._clock = deadline, clock
         self._error: KafkaError | None = None
+        self._whole: Mapping[TopicPartition, Led] = {}
         self._admin: AdminClient | None = open_(client, self._noted)
         self._seen: dict[tuple[str, ...], dict[str, _Description]] = {}
 
     def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
-        """Id, partitions and (beginning, last stable offset) of each topic; a topic that does not exist is absent.
+        """Id, (beginning, last stable offset) and leader epochs of each topic; a topic that does not exist is absent.
 
         The id was read after the offsets: offsets of a topic that was recreated in between are never returned under
         the old id.  End offsets may be stale for a moment after a change of leader: a caller that would stop because
@@ -72,11 +76,13 @@ class Broker:
         wanted = tuple(dict.fromkeys(topics))
         return self._within_deadline(lambda left: self._look(wanted, left))
 
-    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        """The ids alone.  Read after a batch was staged, they say whether it came from the topics it was planned on."""
-        wanted = tuple(dict.fromkeys(topics))
-        seen = self._within_deadline(lambda left: self._describe(wanted, left))
-        return {topic: description.id for topic, description in seen.items()}
+    def truncated(self, led: Mapping[TopicPartition, Led]) -> dict[TopicPartition, int]:
+        """Where the log of the epoch ends, for every partition in which that is before the offset."""
+        if led == self._whole:  # a run that finds nothing new looks many times before the register knows better
+            return {}
+        found = truncated(self._properties, led, self._deadline)
+        self._whole = {} if found else led
+        return found
 
     def existing_topics(self) -> list[str]:
         """Names of all topics that the client may see, without Kafka's own; for suggesting the nearest name."""
@@ -120,21 +126,24 @@ class Broker:
         if after != before:
             raise _Again("topics are being created, deleted or enlarged")
         self._seen = {topics: after}
-        return {topic: TopicSnapshot(seen.id, offsets.get(topic, {})) for topic, seen in after.items()}
+        return {topic: TopicSnapshot(seen.id, *offsets.get(topic, ({}, {}))) for topic, seen in after.items()}
 
     def _describe(self, topics: tuple[str, ...], left: float) -> dict[str, _Description]:
         futures = self._client.describe_topics(TopicCollection(list(topics)), request_timeout=left)
         found = ((topic, self._result(f, left, topic, absent=True)) for topic, f in futures.items())
         return {t: _Description(str(d.topic_id), tuple(sorted(p.id for p in d.partitions))) for t, d in found if d}
 
-    def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, dict[int, tuple[int, int]]]:
+    def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, tuple[Spans, Epochs]]:
         wanted = [Place(t, p) for t, d in described.items() for p in d.partitions]
         specs = (OffsetSpec.earliest(), OffsetSpec.latest())
         firsts, ends = (self._ask_offsets(dict.fromkeys(wanted, spec), left) for spec in specs)
-        found: dict[str, dict[int, tuple[int, int]]] = {}
+        found: dict[str, tuple[Spans, Epochs]] = {}
         for tp in wanted:
-            first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}").offset for f in (firsts, ends))
-            found.setdefault(tp.topic, {})[tp.partition] = (first, end)
+            first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}") for f in (firsts, ends))
+            spans, epochs = found.setdefault(tp.topic, ({}, {}))
+            spans[tp.partition] = (first.offset, end.offset)
+            if end.leader_epoch is not None:
+                epochs[tp.partition] = end.leader_epoch
         return found
 
     def _look_up(self, times: Mapping[TopicPartition, int], left: float) -> dict[TopicPartition, int | None]:

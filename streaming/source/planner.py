@@ -9,7 +9,7 @@ from dataclasses import replace
 from offsets.backpressure import Estimate, Measured, estimated, limit
 from offsets.errors import ConfigError, DataLossError
 from offsets.nearest import nearest
-from offsets.planning import Plan, find_losses, give_up, plan
+from offsets.planning import Plan, find_losses, give_up, led_anew, plan
 from offsets.rate import UNLIMITED, Limits
 from offsets.structs import Loss, TopicPartition, TopicState
 from streaming.source.broker import Broker
@@ -76,25 +76,27 @@ class Planner:
         self._estimate = estimated(self._estimate, batch, self._limits.rates, interval_ms)
 
     def confirm(self, plan: Plan) -> None:
-        """Raises DataLossError if a topic was replaced while the plan's ranges were read: their offsets say nothing.
+        """Raises DataLossError if the plan's ranges were read from another log than the one they were planned on.
 
-        A recreated topic that was filled past the range gives records without any error; only its id tells.  As in
-        `next`, two looks must agree.
+        A topic that was recreated, or truncated, and filled past the range gives records without any error; only its
+        id, or its leader epoch, tells.  What expired after it was read is no loss.  As in `next`, two looks must agree.
         """
-        pinned = {r.topic: plan.topics[r.topic].id for r in plan.ranges}
-        if self._strangers(pinned):
+        read = {r.topic: plan.topics[r.topic] for r in plan.ranges}
+        ends = {(r.topic, r.partition): r.until_offset for r in plan.ranges}
+        after = {
+            name: replace(topic, offsets={p: ends[name, p] for p in topic.offsets if (name, p) in ends})
+            for name, topic in read.items()
+        }
+        if self._lost_since(after):
             self._sleep(CONFIRM_SECONDS)
-            if losses := self._strangers(pinned):
+            if losses := self._lost_since(after):
                 raise DataLossError(
                     losses, f"nothing of the batch was published; launch {self._job} again for the remedy"
                 )
 
-    def _strangers(self, pinned: Mapping[str, str]) -> list[Loss]:
-        now = self._broker.topic_ids(sorted(pinned))
-        return [self._replaced(topic, id_, now.get(topic)) for topic, id_ in pinned.items() if now.get(topic) != id_]
-
-    def _replaced(self, topic: str, pinned: str, now: str | None) -> Loss:
-        return Loss("REPLACED" if now else "TOPIC_MISSING", topic, -1, -1, -1, -1, f"its id was {pinned}, is {now}")
+    def _lost_since(self, read: Mapping[str, TopicState]) -> list[Loss]:
+        now = compared(self._broker, read, self._broker.snapshot(sorted(read)))
+        return [loss for loss in find_losses(read, now) if loss.kind != "EXPIRED"]
 
     def _plan(self, cursor: Mapping[str, TopicState], snapshot: Snapshot) -> Plan:
         self.latest = ends(snapshot)
@@ -117,8 +119,19 @@ def behind(topics: Mapping[str, TopicState], latest: Mapping[TopicPartition, int
 
 
 def look(broker: Broker, subscription: Subscription, known: Mapping[str, TopicState]) -> Snapshot:
-    """What the job reads, as Kafka has it now."""
-    return visible(subscription, broker.snapshot(subscription.topics(known, broker.existing_topics)))
+    """What the job reads, as Kafka has it now, and where that is no longer what the register knows."""
+    seen = visible(subscription, broker.snapshot(subscription.topics(known, broker.existing_topics)))
+    return compared(broker, included(subscription, known), seen)
+
+
+def compared(broker: Broker, known: Mapping[str, TopicState], snapshot: Snapshot) -> Snapshot:
+    """The snapshot, with what was truncated since the offsets in `known` were."""
+    led = led_anew(known, snapshot)
+    cut = broker.truncated(led) if led else {}
+    return {
+        name: replace(now, truncated={tp.partition: end for tp, end in cut.items() if tp.topic == name})
+        for name, now in snapshot.items()
+    }
 
 
 def first_snapshot(broker: Broker, subscription: Subscription, known: Mapping[str, TopicState]) -> Snapshot:

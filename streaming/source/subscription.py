@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from offsets.planning import TopicSnapshot
@@ -124,7 +124,7 @@ class Assign:
 def included(subscription: Subscription, topics: Topics) -> dict[str, TopicState]:
     """What of the register's topics the job reads.  A topic of which it reads no known partition still has its id."""
     return {
-        name: TopicState(state.id, _restricted(state.offsets, subscription.partitions(name)))
+        name: replace(state, offsets=_restricted(state.offsets, subscription.partitions(name)))
         for name, state in topics.items()
         if subscription.includes(name)
     }
@@ -132,10 +132,11 @@ def included(subscription: Subscription, topics: Topics) -> dict[str, TopicState
 
 def visible(subscription: Subscription, snapshot: Snapshot) -> dict[str, TopicSnapshot]:
     """What the job reads of a snapshot of its topics."""
-    return {
-        name: TopicSnapshot(now.id, _restricted(now.partitions, subscription.partitions(name)))
-        for name, now in snapshot.items()
-    }
+    return {name: _seen(now, subscription.partitions(name)) for name, now in snapshot.items()}
+
+
+def _seen(now: TopicSnapshot, read: frozenset[int] | None) -> TopicSnapshot:
+    return replace(now, partitions=_restricted(now.partitions, read), epochs=_restricted(now.epochs, read))
 
 
 def merged(subscription: Subscription, topics: Topics, changed: Topics) -> dict[str, TopicState]:
@@ -150,7 +151,8 @@ def _with_rest(subscription: Subscription, name: str, before: TopicState | None,
     read = subscription.partitions(name)
     if read is None or before is None or before.id != now.id:
         return now
-    return TopicState(now.id, {**{p: o for p, o in before.offsets.items() if p not in read}, **now.offsets})
+    rest = {p: o for p, o in before.offsets.items() if p not in read}
+    return replace(now, offsets={**rest, **now.offsets}, epochs={**before.epochs, **now.epochs})
 
 
 def _restricted(partitions: Mapping[int, V], read: frozenset[int] | None) -> Mapping[int, V]:
