@@ -1,0 +1,165 @@
+"""Driver processes that start in a moment: the real run_stream.main, in a fork of a warm process, without Spark.
+
+All but Spark is real: servers, job file, lock, register, tasks, exit status.  In Spark's place a loop asks the runner
+for batches and calls the tasks in the driver itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from offsets import failpoints
+from offsets.structs import OffsetRange
+from servers.daemon import wait_for
+from streaming.commands.run_stream import main
+from streaming.run import launch
+from streaming.run.runner import Runner
+from tests.integration.jobs import SECONDS, Process
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["pytest", __name__, "kazoo.client", "hdfs", "confluent_kafka.admin", "psutil"])
+Prelude = Callable[[], object]
+
+
+class Ranges(list[OffsetRange]):
+    """As much of an RDD as the stage needs; all in this process, one partition after the other."""
+
+    context = None
+
+    def mapPartitions(self, task: Callable[[Iterator[OffsetRange]], Iterator[Any]]) -> Ranges:
+        return Ranges(result for range_ in self for result in task(iter([range_])))
+
+    def collect(self) -> list[Any]:
+        return list(self)
+
+
+@contextmanager
+def no_spark(*_: object) -> Iterator[None]:
+    """In place of streaming.run.session.spark."""
+    yield None
+
+
+def run_batches(_: None, runner: Runner) -> None:
+    """In place of streaming.run.session.run_batches."""
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.is_set():
+            now = datetime.now()
+            if ranges := runner.plan(now):
+                runner.run_batch(now, Ranges(ranges))  # type: ignore[arg-type]
+
+    threading.Thread(target=tick, daemon=True).start()
+    try:
+        runner.wait(lambda: None, 0.02)
+    finally:
+        over.set()
+
+
+def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path | None) -> None:
+    """The child: its streams go to files, then it is a driver like any other."""
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    launch.spark, launch.run_batches = no_spark, run_batches  # type: ignore[assignment]
+    prelude()
+    if go is not None:
+        wait_for(go.exists, SECONDS, "the word to go")
+    status = main("", argv)
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def nothing() -> None:
+    """No prelude."""
+
+
+@dataclass(frozen=True)
+class KillAt:
+    """A prelude: SIGKILL at the nth time that the driver comes to a failpoint."""
+
+    name: str
+    nth: int = 1
+
+    def __call__(self) -> None:
+        hits: list[str] = []
+
+        def hook(name: str) -> None:
+            hits.append(name)
+            if name == self.name and hits.count(name) == self.nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        failpoints.arm(hook)
+
+
+class Forked:
+    """A multiprocessing.Process with the words of a Popen, for several threads."""
+
+    guard = threading.Lock()  # each start looks after all children, and a status can be read only once
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+        with self.guard:
+            process.start()
+        self.pid = process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        with self.guard:
+            return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, seconds: float = SECONDS) -> int | None:
+        wait_for(lambda: self.returncode is not None, seconds, f"driver {self.pid} to end")
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+@dataclass
+class Drivers:
+    """The drivers of one test; `end` kills those that are left."""
+
+    started: list[Process] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def start(self, job: Path, *arguments: str, prelude: Prelude = nothing, go: Path | None = None) -> Process:
+        """`run_stream.py JOB.cfg ARGUMENTS`, not waited for; not before the file `go` is there."""
+        name = f"driver-{next(self.numbers)}"
+        out, err = job.parent / f"{name}.out", job.parent / f"{name}.err"
+        forked = FORKS.Process(target=drive, args=([str(job), *arguments], out, err, prelude, go), daemon=True)
+        process = Process(Forked(forked), out, err)  # type: ignore[arg-type]
+        self.started.append(process)
+        return process
+
+    def at_once(self, job: Path, number: int, *arguments: str) -> list[Process]:
+        """So many, held back until all of them are there."""
+        go = job.parent / f"go-{next(self.numbers)}"
+        held = [self.start(job, *arguments, go=go) for _ in range(number)]
+        wait_for(lambda: all(p.err.exists() for p in held), SECONDS, "the launches to be there")
+        go.touch()
+        return held
+
+    def run(self, job: Path, prelude: Prelude = nothing) -> Process:
+        """A run to the end offsets."""
+        return self.start(job, "--available-now", prelude=prelude).wait()
+
+    def end(self) -> None:
+        for process in self.started:
+            process.process.send_signal(signal.SIGKILL)
+            process.wait()
