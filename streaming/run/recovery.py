@@ -113,3 +113,8 @@ def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, i
         return {}
     known = state.offsets if state else {}
     return {p: known.get(p, EARLIEST) for p in snapshot.partitions}
+
+
+def latest_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
+    """The register's topics with all that the job reads at its end in `snapshot`, whatever was committed."""
+    return merged(config.subscription, committed, starting_topics("latest", snapshot))

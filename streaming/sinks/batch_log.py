@@ -40,6 +40,18 @@ def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, chan
         raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
 
 
+def log_written(filesystem: Filesystem, manifest: Manifest) -> None:
+    """The entry of a direct sink's batch.  Fine if there is one of the same ranges, which a redo has written again."""
+    path = batch_entry(manifest.generation, manifest.seq)
+    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
+    try:
+        write_once(filesystem, path, codec.encode_manifest(manifest), temporary)
+    except DestinationExistsError as e:
+        found = codec.decode_manifest(filesystem.read(path), f"{filesystem.url}/{path}")
+        if (found.app, found.ranges) != (manifest.app, manifest.ranges):
+            raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
+
+
 def refuse_logged(filesystem: Filesystem, generation: int, seq: int) -> None:
     """Before anything is planned: RegisterError if the batch that comes next, or any later one, was published already.
 
@@ -92,7 +104,7 @@ def logged_numbers(filesystem: Filesystem, generation: int, begin: int = 0) -> l
 def log_reset(filesystem: Filesystem, state: State) -> None:
     """Where a generation begins, for a rebuild before its first batch is logged.  Nothing before any batch at all.
 
-    The reset stands, so what servers refuse is logged and left.
+    Once is enough.  The reset stands, so what servers refuse is logged and left.
     """
     if not state.seq:
         return
@@ -110,7 +122,8 @@ def log_reset(filesystem: Filesystem, state: State) -> None:
     )
     temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:
-        write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+        if filesystem.status(reset_entry(state.generation)) is None:
+            write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
     except (StreamError, OSError) as e:
         LOG.warning("until the next batch, --recover register would go back before this reset: %s", e)
 

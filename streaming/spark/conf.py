@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
+from offsets.structs import AT_MOST_ONCE
 from streaming.config.conflicts import spark_conflicts
 from streaming.config.job import JobConfig
 from streaming.config.reading import SECRET_KEY
@@ -38,6 +39,8 @@ def configured(config: JobConfig, debug: bool, sockets: Path) -> SparkConf:
     conf.setIfMissing("spark.log.level", "WARN" if debug else "ERROR")
     conf.setAll(list(hive_settings(config).items()))
     conf.setAll([("spark.streaming.concurrentJobs", "1"), ("spark.streaming.stopGracefullyOnShutdown", "false")])
+    if config.sink_class is not None and config.guarantee == AT_MOST_ONCE:
+        conf.setIfMissing("spark.task.maxFailures", "1")  # every further attempt would only be refused
     # Or a folder `streaming` or `offsets` where spark-submit was called would be imported in place of what we ship.
     conf.setIfMissing("spark.executorEnv.PYTHONSAFEPATH", "1")  # Python 3.11 and newer
     if python := conf.get("spark.pyspark.python", None):

@@ -1,0 +1,51 @@
+"""A direct sink's batch that a crash left pending: parts of it may be written, so only writing it again can finish it.
+
+The run's first batch does that, with exactly these ranges.  A launch that could not is refused before it writes.
+"""
+
+from __future__ import annotations
+
+from offsets.errors import RegisterError
+from offsets.planning import Plan
+from offsets.structs import AT_MOST_ONCE, State
+from streaming.config.job import JobConfig
+from streaming.sinks.direct import declaration
+
+
+def written_again(state: State) -> Plan | None:
+    """The batch that must come first; None if no direct sink's batch is pending.
+
+    `left`: nobody has looked how much there is behind it.
+    """
+    if state.pending is None or state.pending.manifest is not None:
+        return None
+    return Plan(state.pending.ranges, state.topics, left=1)
+
+
+def refuse_pending(config: JobConfig, recover: str | None, state: State | None) -> None:
+    """Raises RegisterError, which names the ranges, if such a batch is pending and this launch must not write it."""
+    if state is None or (plan := written_again(state)) is None:
+        return
+    if (why := _refusal(config, recover)) is not None:
+        ranges, (reason, remedy) = ", ".join(map(str, plan.ranges)), why
+        told = f"batch {state.seq} of a direct sink is pending and may be written in part: {ranges}; {reason}"
+        raise RegisterError(told, remedy)
+
+
+def _refusal(config: JobConfig, recover: str | None) -> tuple[str, str] | None:
+    """Why not, and what to do."""
+    if config.sink_class is None:
+        return (
+            "this job has no sink.class that could write it again",
+            "set sink.class as it was and launch: it writes exactly these ranges again and commits them",
+        )
+    if recover == "offsets":
+        return "--recover offsets would leave it so", "launch without --recover first: that finishes it"
+    if config.start_fresh:
+        return "source.startFresh = true would leave it so", "launch once without it: that finishes the batch"
+    if config.guarantee == AT_MOST_ONCE and not declaration(config.sink_class).idempotent:
+        return (
+            f"{config.sink_class} is not idempotent, and job.delivery.guarantee = {AT_MOST_ONCE} must double nothing",
+            "launch once with the sink and the guarantee that the job had: that finishes the batch",
+        )
+    return None
