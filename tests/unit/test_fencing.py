@@ -36,14 +36,14 @@ def test_a_stumble_of_a_fenced_driver() -> None:
     store = Store()
     manager = driver(store)
     driver(store)
-    with pytest.raises(FencedError, match="another driver has taken over.*the log is ahead"), fencing_told(manager):
+    with pytest.raises(FencedError, match=r"another driver has taken over.*the log is ahead"), fencing_told(manager):
         raise RegisterError("the log is ahead")
 
 
 def test_a_stumble_of_the_owner() -> None:
     """Nobody else has written: the error stays what it is."""
     manager = driver(Store())
-    with pytest.raises(RegisterError, match="^the log is ahead$"), fencing_told(manager):
+    with pytest.raises(RegisterError, match=r"^the log is ahead$"), fencing_told(manager):
         raise RegisterError("the log is ahead")
 
 
@@ -52,7 +52,7 @@ def test_a_register_that_cannot_be_asked() -> None:
     store = Store()
     manager = driver(store)
     store.down = True
-    with pytest.raises(RegisterError, match="^the log is ahead$"), fencing_told(manager):
+    with pytest.raises(RegisterError, match=r"^the log is ahead$"), fencing_told(manager):
         raise RegisterError("the log is ahead")
 
 
@@ -63,5 +63,5 @@ def test_before_the_register_was_taken() -> None:
     manager = OffsetManager(store, current_owner("late"))
     manager.read()
     driver(store)
-    with pytest.raises(RegisterError, match="^the log is ahead$"), fencing_told(manager):
+    with pytest.raises(RegisterError, match=r"^the log is ahead$"), fencing_told(manager):
         raise RegisterError("the log is ahead")
