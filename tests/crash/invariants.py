@@ -97,6 +97,18 @@ def batches_tile(e: Evidence) -> Wrong:
         yield f"the batch log ends at {at}, the topic at {dict(e.produced.ends)}"
 
 
+def writes_tile(e: Evidence) -> Wrong:
+    """I4 for direct sinks: whatever was written again was the same range again, and the ranges leave no gap."""
+    for partition, end in e.produced.ends.items():
+        at = 0
+        for _, start, until in sorted({span for span in e.spans if span[0] == partition}):
+            if start != at:
+                yield f"[{start},{until}) of partition {partition} was written, and what ends at {at}"
+            at = until
+        if at != end:
+            yield f"partition {partition} was written up to {at}, it ends at {end}"
+
+
 def register_only_grows(e: Evidence) -> Wrong:
     """I5: version, epoch and seq grow; offsets grow, by COMMIT only; one batch is pending at a time."""
     for old, new in pairwise(e.history):
@@ -224,7 +236,7 @@ TILING: tuple[Invariant, ...] = (batches_tile, files_were_prepared, batches_in_o
 def invariants(guarantee: str, kind: str) -> tuple[Invariant, ...]:
     """Those that a profile keeps."""
     staged = STAGED if kind == "staged" else ()
-    tiling = TILING if (guarantee, kind) == ("exactly-once", "staged") else ()
+    tiling = {"staged": TILING, "direct": (writes_tile,)}[kind] if guarantee == "exactly-once" else ()
     return ALWAYS + PROMISED[guarantee] + staged + tiling
 
 

@@ -18,6 +18,7 @@ from streaming.commands.run_stream import main
 from streaming.run.runner import Runner
 from tests.crash.plain.faults import Fault, Trap
 from tests.crash.plain.places import Folder
+from tests.crash.plain.sinks import PLACE, place
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,6 +58,7 @@ def launch(told: Mapping[str, Any]) -> int:
     if planted := told.get("planted"):
         module, _, name = planted.partition(":")
         getattr(importlib.import_module(module), name)()
+    os.environ[PLACE] = place(told["job"])
     fault = Fault(**told["fault"]) if told.get("fault") else None
     consumed = told.get("consumed")
     failpoints.arm(Trap(fault, Folder(consumed).consume if consumed else None))

@@ -52,7 +52,7 @@ class Exit:
 
 @dataclass
 class Evidence:
-    """Of one tuple.  `direct`: what the direct sink has, a place for each time that it was given the record."""
+    """Of one tuple.  `direct`: the rows that a direct sink has; `spans`: partition, from and until of its writes."""
 
     guarantee: str
     kind: str
@@ -62,6 +62,7 @@ class Evidence:
     exits: list[Exit] = field(default_factory=list)
     history: list[Register] = field(default_factory=list)
     direct: list[dict[str, Any]] = field(default_factory=list)
+    spans: list[tuple[int, int, int]] = field(default_factory=list)
 
     @property
     def end(self) -> Look:

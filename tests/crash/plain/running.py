@@ -22,13 +22,14 @@ from tests.crash.plain.evidence import Evidence, Exit, Witness
 from tests.crash.plain.faults import LANDED, Fault, empty
 from tests.crash.plain.places import Folder
 from tests.crash.plain.registers import follow
+from tests.crash.plain.sinks import received, spans
 from tests.crash.plain.topic import BATCH, Produced
 
 Profile = tuple[str, str]  # guarantee, kind
 JOB = """\
 [job]
 name = {name}
-function = tests.crash.plain.function:row
+{function}
 delivery.guarantee = {guarantee}
 
 [source]
@@ -47,7 +48,8 @@ session.timeout.ms = 2000
 path = {sink}
 {more}
 """
-STAGED, DIRECT = "path.format = side={side}", "class = tests.crash.plain.sinks:{sink}"
+FUNCTION = {"staged": "function = tests.crash.plain.function:row", "direct": ""}
+MORE = {"staged": "path.format = side={side}", "direct": "class = tests.crash.plain.sinks:{sink}"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Tuple:
 class Outcome:
     """`violated`: by the name of an invariant, what contradicts it; `landed`: whether the fault has happened."""
 
+    evidence: Evidence
     violated: Mapping[str, list[str]]
     landed: bool
     story: str  # for people: what ended how, and all that was said
@@ -120,9 +123,9 @@ def run_tuple(bench: Bench, crew: Crew, case: Tuple, planted: str = "") -> Outco
     Folder(store).make() if not store.startswith("zookeeper:") else None
     guarantee, kind = case.profile
     job = folder / "crash.cfg"
-    more = STAGED if kind == "staged" else DIRECT
-    names = {"name": folder.name, "guarantee": guarantee, "batch": BATCH, "topic": bench.produced.topic}
-    job.write_text(JOB.format(**names, bootstrap=bench.bootstrap, store=store, sink=sink, more=more))
+    more = MORE[kind].format(side="{side}", sink="Upsert" if guarantee == "exactly-once" else "Append")
+    names = {"name": folder.name, "function": FUNCTION[kind], "guarantee": guarantee, "topic": bench.produced.topic}
+    job.write_text(JOB.format(**names, batch=BATCH, bootstrap=bench.bootstrap, store=store, sink=sink, more=more))
     history = follow(store, bench.client)
     full = (store if case.point.startswith(STORE_POINTS) else sink) if case.action == "full" else ""
     try:
@@ -157,6 +160,8 @@ class _Run:
         last = self._start(None, consumed, planted)
         self._end("clean", last, "end")
         self.evidence.history = self.witness.history.seen()
+        if self.case.profile[1] == "direct":
+            self.evidence.direct, self.evidence.spans = received(self.job), spans(self.job)
         return self._outcome()
 
     def _freeze(self, first: int, consumed: str, planted: str) -> None:
@@ -188,7 +193,7 @@ class _Run:
     def _outcome(self) -> Outcome:
         said = [f"== {exit.what}: {exit.status}\n{exit.said}" for exit in self.evidence.exits]
         landed = any(f"{LANDED} {self.case.action} at {self.case.point}" in text for text in said)
-        return Outcome(violated(self.evidence), landed, f"{self.case.id} in {self.job}\n{''.join(said)}")
+        return Outcome(self.evidence, violated(self.evidence), landed, f"{self.case.id} in {self.job}\n{''.join(said)}")
 
 
 BEFORE_READ = ("lock.before", "lock.after", "read.before")
