@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from offsets.errors import DataLossError
@@ -134,7 +134,9 @@ def _behind(known: TopicState, now: TopicSnapshot, lost: set[int]) -> TopicState
     if known.id != now.id:
         return TopicState(now.id, resumed)
     kept = {p: offset for p, offset in known.offsets.items() if p not in lost}
-    return replace(known, offsets={**kept, **{p: resumed[p] for p in lost & resumed.keys()}})
+    moved = lost & resumed.keys()
+    epochs = {**known.epochs, **{p: now.epochs[p] for p in moved & now.epochs.keys()}}  # there it is another log
+    return TopicState(now.id, {**kept, **{p: resumed[p] for p in moved}}, epochs)
 
 
 def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> Iterator[LostRange]:

@@ -19,6 +19,7 @@ from offsets.structs import State
 from streaming.config.job import JobConfig
 from streaming.overview.values import Overview, last_success, rows, strangers
 from streaming.run.pausing import pause_in_force
+from streaming.sinks.losses import last_losses
 from streaming.sinks.runs import reports
 from streaming.source.broker import Broker
 
@@ -35,10 +36,9 @@ def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] =
     began, before, holder = time.monotonic(), register(store, config), store.holder()
     known = before.topics if before else {}
     snapshot = attempt(lambda: ask_kafka(config, sorted(known)), unseen) if known else {}
-    pause, success = attempt(lambda: (pause_in_force(sink), last_success(before, reports(sink))), unseen) or (
-        None,
-        last_success(before, ()),
-    )
+    pause, success, losses = attempt(
+        lambda: (pause_in_force(sink), last_success(before, reports(sink)), last_losses(sink)), unseen
+    ) or (None, last_success(before, ()), None)
     if holder:
         sleep(max(0.0, MOMENT_SECONDS - (time.monotonic() - began)))
     after = register(store, config)
@@ -52,6 +52,7 @@ def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] =
         holder=store.holder() if holder else None,
         moves=(before and before.nonce) != (after and after.nonce),
         pause=pause,
+        losses=losses,
         last_success=max(filter(None, (success, last_success(after, ()))), default=None),
         unseen=tuple(unseen),
         notes=tuple(strangers(known, snapshot)) if snapshot is not None else (),

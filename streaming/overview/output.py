@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streaming.overview.values import Overview, Row, ago, iso
+from streaming.run.progress import loss_objects
 
 COLUMNS = ("TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG")
 
@@ -41,6 +42,9 @@ def facts(overview: Overview) -> Iterator[tuple[str, str]]:
         if state.reason:
             yield "last reset", state.reason
         yield "last commit", moment(state.committed_ms, now)
+    if overview.losses:
+        told = ", ".join(map(str, overview.losses.losses))
+        yield "data loss", f"{told}, skipped by generation {overview.losses.generation}"
     yield "last success", moment(overview.last_success, now)
     yield "held by", f"{overview.holder}; {movement(overview)}" if overview.holder else "nobody"
     if overview.pause:
@@ -86,6 +90,7 @@ def as_json(overview: Overview) -> dict[str, Any]:
         "nextBatch": state.seq if state else None,
         "pending": {"ranges": [str(r) for r in pending.ranges]} if pending else None,
         "lastCommit": iso(state.committed_ms) if state else None,
+        "dataLoss": loss_objects(overview.losses) if overview.losses else [],
         "lastSuccess": iso(overview.last_success),
         "holder": {"host": holder.host, "pid": holder.pid, "since": holder.started} if holder else None,
         "moves": overview.moves,

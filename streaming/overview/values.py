@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from offsets.planning import TopicSnapshot
-from offsets.structs import Owner, State, TopicState
+from offsets.structs import LossRecord, Owner, State, TopicState
 from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause
 
@@ -41,6 +41,7 @@ class Overview:
     moves: bool = False  # whether the register has changed while it was looked at
     pause: Pause | None = None
     last_success: int | None = None
+    losses: LossRecord | None = None  # the last ones that were skipped
     unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -31,6 +31,7 @@ from streaming.run.progress import BatchReport, RunProgress
 from streaming.run.recovery import mend, reset_topics
 from streaming.run.runner import DRAINED, Drain, Runner
 from streaming.run.session import run_batches, spark
+from streaming.run.skipping import SKIP, LossKeeper
 from streaming.run.stages import stage_with
 from streaming.run.terminal import Advance, progress_bar
 from streaming.sinks.file import StagedFileSink, open_sink
@@ -107,17 +108,19 @@ class Launch:
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
+        losses = LossKeeper(manager, sink, self.progress.losses)
+        losses.write_down()
         if self.options.recover == "offsets":
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
             sink.log_reset(manager.state)
         sink.refuse_logged(manager.state.generation, manager.state.seq)
         committer.collect_garbage()  # not before: a register of long ago does not know what is pending
-        return self.batches(root, recipe, sink, manager, committer, snapshot)
+        return self.batches(root, recipe, sink, manager, committer, losses, snapshot)
 
     def check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:
-        """Raises DataLossError for what Kafka no longer has, unless a person has just said where to go on."""
-        if self.options.recover == "offsets":
+        """Raises DataLossError for what Kafka no longer has, unless a person or the job says where to go on."""
+        if self.options.recover == "offsets" or self.config.on_data_loss == SKIP:
             return lambda topics: None
         return partial(Planner(broker, self.config.subscription, job=self.config.job).next, seen=snapshot)
 
@@ -128,6 +131,7 @@ class Launch:
         sink: StagedFileSink,
         manager: OffsetManager,
         committer: Committer,
+        losses: LossKeeper,
         snapshot: Snapshot,
     ) -> str:
         """Batch after batch, with --available-now to the ends in `snapshot`.  No Spark if there is nothing to read."""
@@ -136,7 +140,8 @@ class Launch:
         self.progress.see_latest(ends(snapshot))
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
-            planner = Planner(broker, config.subscription, limits, targets, config.job)
+            skip = losses.skip if config.on_data_loss == SKIP else None
+            planner = Planner(broker, config.subscription, limits, targets, config.job, skip=skip)
             nothing_new = (
                 available_now
                 and not planner.next(manager.state.topics, snapshot).ranges

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from offsets.structs import Manifest, OffsetRange, TopicPartition
+from offsets.structs import LossRecord, Manifest, OffsetRange, TopicPartition
 from streaming.sinks.names import is_data
 from streaming.tasks.result import TaskResult
 
@@ -84,6 +84,7 @@ class RunProgress:
     start: Offsets = field(default_factory=dict)
     end: Offsets = field(default_factory=dict)
     latest: Offsets = field(default_factory=dict)
+    losses: list[LossRecord] = field(default_factory=list)  # that the run has skipped, or found without a record
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -141,6 +142,22 @@ class RunProgress:
             "badRecords": self.bad,
             "quarantinedRecords": self.quarantined,
             "skippedRecords": self.skipped,
+            "dataLoss": [loss for record in self.losses for loss in loss_objects(record)],
             "exitStatus": exit_status,
             "exitReason": exit_reason,
         }
+
+
+def loss_objects(record: LossRecord) -> list[dict[str, Any]]:
+    """One JSON object a partition.  Where both offsets are the same, all that it had from there on is lost."""
+    return [
+        {
+            "generation": record.generation,
+            "kind": loss.kind,
+            "topic": loss.topic,
+            "partition": loss.partition,
+            "fromOffset": loss.from_offset,
+            "untilOffset": loss.until_offset,
+        }
+        for loss in record.losses
+    ]

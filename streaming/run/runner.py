@@ -13,6 +13,7 @@ drain or newer records make worthless.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,13 +30,14 @@ from streaming.run.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
 from streaming.spark.direct import millis
-from streaming.tasks.errors import from_spark
+from streaming.tasks.errors import from_spark, is_data_loss
 from streaming.tasks.result import TaskResult
 from streaming.tasks.times import added_up
 
 if TYPE_CHECKING:
     from pyspark import RDD
 
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05  # as short as the shortest batches; a tick without a batch costs 1.5 ms of CPU
 SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, may keep a tick
@@ -79,6 +81,7 @@ class Runner:
         self._ticked = clock()
         self._guard = threading.Condition()
         self._batch: Batch | None = None  # the one batch in flight
+        self._lost: Sequence[OffsetRange] = ()  # of the batch that was last given up
         self._watch = Stopwatch(clock)
         self._finished = threading.Event()
         self.reason = ""
@@ -115,9 +118,9 @@ class Runner:
 
     def _plan(self, time_ms: int) -> Sequence[OffsetRange]:
         self._watch, began = Stopwatch(self._clock), self._clock()
-        state = self._manager.state
         with self._watch.step("plan"):
-            plan = self._planner.next(state.topics)
+            plan = self._planner.next(self._manager.state.topics)
+        state = self._manager.state  # planning may have begun a generation behind what is lost
         if self._over():  # that may have taken its time
             return ()
         self._pacing.planned(plan, began)
@@ -135,7 +138,10 @@ class Runner:
         try:
             self._commit(batch, rdd)
         except Exception as e:
-            self._fail(e)
+            if is_data_loss(from_spark(e)) and self._is_undecided(batch):
+                self._lose(batch, e)
+            else:
+                self._fail(e)
         finally:
             with self._guard:
                 self._batch = None
@@ -151,6 +157,27 @@ class Runner:
         lag = behind(manifest.topics, self._planner.latest)
         durations = {**self._watch.durations, **added_up(r.times for r in results)}
         self._report(BatchReport(manifest, results, durations, self._watch.seconds(), lag))
+
+    def _is_undecided(self, batch: Batch) -> bool:
+        state = self._manager.state
+        return state.pending is None and state.seq == batch.place.seq
+
+    def _lose(self, batch: Batch, error: Exception) -> None:
+        """Records of a batch are gone of which nothing was decided: planning says what that means.
+
+        It stops the run with the command that goes on, or skips what is lost; then the batch is planned anew, unless
+        that changed nothing.
+        """
+        try:
+            self._planner.next(self._manager.state.topics)
+        except Exception as e:
+            self._fail(e)
+            return
+        if not self._planner.skips or batch.plan.ranges == self._lost:
+            self._fail(error)
+        else:
+            log.warning("batch %d is given up and planned anew: %s", batch.place.seq, from_spark(error))
+        self._lost = batch.plan.ranges
 
     def _measured(self, batch: Batch, began: float, ended: float) -> Measured:
         took, late = round((ended - began) * 1000), round(self._pacing.late * 1000)

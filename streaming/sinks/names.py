@@ -22,6 +22,7 @@ ASIDE = ".gone-"  # batch directories on their way out
 PROBE, MARKER_TEMP, PAUSE_TEMP = "probe-", "marker-", "pause-"
 LEFTOVERS = (PROBE, MARKER_TEMP, PAUSE_TEMP)  # of launches that were killed while they looked around
 RUNS = "_runs"
+LOSSES = "_losses"
 PAUSED = "_paused.json"
 QUARANTINE = "_quarantine"
 MAX_COMPONENT = 200  # bytes; file systems take 255, and tools append to names
@@ -160,6 +161,11 @@ def batch_entry(generation: int, seq: int) -> str:
 def reset_entry(generation: int) -> str:
     """Where the batch log keeps the offsets that a reset has begun a generation at."""
     return f"{BATCHES}/{generation}{RESET}"
+
+
+def loss_entry(generation: int) -> str:
+    """Where a skip keeps what this generation has begun behind."""
+    return f"{LOSSES}/{generation}.json"
 
 
 def joined(*parts: str) -> str:

@@ -17,12 +17,14 @@ from streaming.source.subscription import Snapshot, Subscription, included, merg
 
 CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
 CONFIRM_LOOKS = 3  # to skip is for ever; a run that has only stopped is launched again
+Skip = Callable[[Plan], Mapping[str, TopicState]]
 
 
 class Planner:
     """Plans from the register's topics, within `limits` and what backpressure makes of the batches it is told of.
 
-    `targets` (exclusive ends) bound an --available-now run; None: no end.  `skips`: the job goes on behind a loss.
+    `targets` (exclusive ends) bound an --available-now run; None: no end.  `skip`: lets the job go on behind a loss, by
+    beginning a generation there, whose topics it returns; None: a loss is an error.
     """
 
     def __init__(
@@ -33,11 +35,11 @@ class Planner:
         targets: Mapping[TopicPartition, int] | None = None,
         job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
-        skips: bool = False,
+        skip: Skip | None = None,
     ) -> None:
         self._broker, self._subscription, self._limits = broker, subscription, limits
         self._targets, self._job, self._sleep = targets, job, sleep
-        self.skips = skips
+        self._skip = skip
         self._estimate: Estimate | None = None
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
@@ -45,26 +47,34 @@ class Planner:
         """The next ranges from `cursor`; none when nothing is left.  `seen`: a look that was taken just now.
 
         Raises DataLossError only when two looks, a second apart, agree that records are gone; UnavailableError.
-        A planner that skips raises it only for a topic that is missing, and else returns a plan with `losses`.
+        A planner that skips raises it only for a topic that is missing; else the plan goes on from where the register
+        is then.
         """
         try:
             return self._plan(cursor, look(self._broker, self._subscription, cursor) if seen is None else seen)
         except DataLossError as e:
-            return self._behind(cursor, e.losses) if self.skips else self._plan(cursor, self._look_again(cursor))
+            if self._skip is None:
+                return self._plan(cursor, self._look_again(cursor))
+            return self.next(self._skip_lost(self._skip, cursor, e.losses))
 
-    def _behind(self, cursor: Mapping[str, TopicState], losses: Sequence[Loss]) -> Plan:
-        """Gives up what every one of several looks finds lost."""
+    @property
+    def skips(self) -> bool:
+        return self._skip is not None
+
+    def _skip_lost(
+        self, skip: Skip, cursor: Mapping[str, TopicState], losses: Sequence[Loss]
+    ) -> Mapping[str, TopicState]:
+        """Gives up what every one of several looks finds lost; where to go on then."""
         named = included(self._subscription, cursor)
         for _ in range(CONFIRM_LOOKS):
             snapshot, agreed = self._look_again(cursor), {(x.kind, x.topic, x.partition) for x in losses}
             losses = [x for x in find_losses(named, snapshot) if (x.kind, x.topic, x.partition) in agreed]
-        if not losses:
-            return self.next(cursor)
         if any(x.kind == "TOPIC_MISSING" for x in losses):
-            return self._plan(cursor, snapshot)
+            self._plan(cursor, snapshot)  # raises
+        if not losses:
+            return cursor
         planned = give_up(cursor, snapshot, losses)
-        self.latest = ends(snapshot)
-        return replace(planned, topics=merged(self._subscription, cursor, planned.topics))
+        return skip(replace(planned, topics=merged(self._subscription, cursor, planned.topics)))
 
     def _look_again(self, cursor: Mapping[str, TopicState]) -> Snapshot:
         self._sleep(CONFIRM_SECONDS)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from offsets.errors import BatchError, StreamError
+from offsets.errors import BatchError, DataLossError, StreamError
 
 _PAYLOAD = re.compile(r"\[\[stream-error ([A-Za-z0-9+/=]+)\]\]")
 
@@ -75,6 +75,12 @@ def from_spark(error: BaseException) -> StreamError:
         with suppress(ValueError, TypeError):
             return RemoteError(**json.loads(base64.b64decode(payloads[-1])))
     return BatchError(f"the batch failed in Spark: {summary(text)}", "run again with --debug for the whole trace")
+
+
+def is_data_loss(error: StreamError) -> bool:
+    """Whether Kafka no longer has records that were to be read, as the driver or a task has found."""
+    name = error.name if isinstance(error, RemoteError) else type(error).__name__
+    return name == DataLossError.__name__
 
 
 def summary(text: str) -> str:

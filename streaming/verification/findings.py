@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from offsets.structs import LostRange
+
 
 class Finding(NamedTuple):
     """`kind`: one word, the same for the same trouble; `where`: a path, a partition or a batch; `told`: one line."""
@@ -22,6 +24,20 @@ class Vouched(NamedTuple):
     partition: int
     from_offset: int
     until_offset: int
+
+
+class Hole(NamedTuple):
+    """Records that are missing on purpose: a job that skips has begun this generation behind them (see `LostRange`)."""
+
+    generation: int
+    kind: str
+    topic: str
+    partition: int
+    from_offset: int
+    until_offset: int
+
+    def __str__(self) -> str:
+        return f"{LostRange(*self[1:])}, skipped by generation {self.generation}"
 
 
 class InFlight(NamedTuple):
@@ -49,7 +65,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`findings` is empty for a sink in order."""
+    """`findings` is empty for a sink in order, whatever `holes` there are."""
 
     sink: str
     generation: int | None
@@ -58,4 +74,5 @@ class Verdict:
     vouched: tuple[Vouched, ...] = ()
     in_flight: InFlight | None = None
     counts: Counts = field(default_factory=Counts)
+    holes: tuple[Hole, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -40,6 +40,8 @@ def lines(verdict: Verdict) -> Iterator[str]:
     if verdict.in_flight:
         f = verdict.in_flight
         yield f"batch {f.batch} is prepared, {f.published} of its {f.files} files are published; that is no finding"
+    for hole in verdict.holes:
+        yield f"known hole: {hole}; that is no finding"
     for finding in verdict.findings:
         yield f"{finding.kind} {finding.where}: {finding.told}"
     yield f"{len(verdict.findings):,} findings" if verdict.findings else "no findings"
@@ -49,6 +51,7 @@ def print_json(verdict: Verdict, file: TextIO) -> None:
     """One object; findings and partitions as objects too."""
     form = asdict(verdict)
     form["vouched"] = [v._asdict() for v in verdict.vouched]
+    form["holes"] = [h._asdict() for h in verdict.holes]
     form["findings"] = [f._asdict() for f in verdict.findings]
     form["in_flight"] = verdict.in_flight._asdict() if verdict.in_flight else None
     json.dump(form, file)

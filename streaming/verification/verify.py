@@ -20,6 +20,7 @@ from streaming.sinks.parallel import in_parallel
 from streaming.verification import reading, registers
 from streaming.verification.files import Comparison, foreign
 from streaming.verification.findings import Finding, InFlight, Verdict
+from streaming.verification.holes import Holes
 from streaming.verification.tiling import Folders, Tiling
 
 Place = tuple[int, int]  # generation and number of a batch
@@ -50,7 +51,10 @@ class _Verification:
         self.findings += registers.check_marker(marker, before, bool(places))
         tiling = Tiling(marker or (before.app if before else None))
         first_open = before.seq if before else (places[-1][1] if places else 0)
+        holes = Holes(tiling.app)
+        holes.read(self.sink, before)  # after the log: the record of a generation is older than its first batch
         self._read_log(tiling, places, before, first_open)
+        holes.check(tiling.generations)
         seen = self._compare(tiling, first_open)
         later = reading.logged(self.sink)
         strange, older = foreign(
@@ -62,8 +66,9 @@ class _Verification:
             self._check_staging(before, staged, held)
             if after.nonce == before.nonce:
                 self.findings += lost
-        found = [*self.findings, *tiling.findings, *seen.findings, *strange]
-        return self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
+        found = [*self.findings, *holes.findings, *tiling.findings, *seen.findings, *strange]
+        verdict = self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
+        return replace(verdict, holes=tuple(holes.known()))
 
     def _verdict(
         self, before: State | None, tiling: Tiling, seen: Comparison, older: int, findings: tuple[Finding, ...]

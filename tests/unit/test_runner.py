@@ -48,6 +48,8 @@ class FakeSink:
 class FakePlanner:
     """Ten offsets a batch of one partition, up to `end`."""
 
+    skips = False
+
     def __init__(self, end: int) -> None:
         self.end, self.latest = end, {TopicPartition("t", 0): end}
         self.error: Exception | None = None

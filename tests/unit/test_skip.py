@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -166,11 +166,18 @@ class FakeBroker:
 def planned(
     cursor: Mapping[str, TopicState], *answers: Snapshot, subscription: Subscription = NAMED
 ) -> tuple[Plan, list[float]]:
-    """A plan that skips, and how long it has slept between looks."""
+    """What a planner gave up, if anything, else its plan; and how long it has slept between looks."""
     slept: list[float] = []
+    given_up: list[Plan] = []
     broker: Any = FakeBroker(*answers)
-    wait: Callable[[float], None] = slept.append
-    return Planner(broker, subscription, sleep=wait, skips=True).next(cursor), slept
+
+    def skip(planned: Plan) -> Mapping[str, TopicState]:
+        given_up.append(planned)
+        return planned.topics
+
+    found = Planner(broker, subscription, sleep=slept.append, skip=skip).next(cursor)
+    assert len(given_up) <= 1
+    return (*given_up, found)[0], slept
 
 
 def test_a_loss_is_given_up_once_every_look_agrees() -> None:
@@ -202,3 +209,12 @@ def test_what_the_job_does_not_read_stays() -> None:
     assert found.topics == {"t": TopicState("id", {0: 5, 1: 9, 3: 1}), "u": KNOWN["u"]}
     state = protocol.skipped(idle(KNOWN), found.topics, found.losses, "n2", 3)
     assert replace(state, losses=()).topics == found.topics
+
+
+def test_a_truncated_log_is_lost_once() -> None:
+    """Behind an unclean election the register is of the new leader's log: the next plan finds nothing to skip."""
+    known = {"t": TopicState("id", {0: 9, 1: 5}, {0: 3, 1: 3})}
+    now = {"t": TopicSnapshot("id", {0: (0, 20), 1: (0, 5)}, {0: 4, 1: 3}, truncated={0: 6})}
+    given_up = give_up(known, now, find_losses(known, now))
+    assert given_up.losses == (LostRange("TRUNCATED", "t", 0, 6, 9),)
+    assert given_up.topics == {"t": TopicState("id", {0: 6, 1: 5}, {0: 4, 1: 3})}
