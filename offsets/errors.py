@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offsets.structs import Loss, Owner
+from offsets.structs import Loss, OffsetRange, Owner
 
 
 class StreamError(Exception):
@@ -116,3 +116,14 @@ class BadRecordError(StreamError):
 
 class BatchError(StreamError):
     """A batch failed in Spark or in the user's function."""
+
+
+class LostBatchError(StreamError):
+    """A batch failed whose offsets were committed before it was read (at-most-once): no launch reads it again."""
+
+    def __init__(self, failure: StreamError, seq: int, ranges: Sequence[OffsetRange]) -> None:
+        lost = ", ".join(map(str, sorted(ranges)))
+        told = f"batch {seq} was committed before it was published, and is lost unless its files are there: {lost}"
+        super().__init__(f"{failure}; {told}", failure.remedy)
+        self.exit_status, self.retriable = failure.exit_status, failure.retriable
+        self.ranges = tuple(sorted(ranges))

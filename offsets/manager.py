@@ -26,7 +26,7 @@ from offsets.errors import (
     StreamError,
     UnavailableError,
 )
-from offsets.failpoints import reach
+from offsets.failpoints import passing, reach
 from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
 from offsets.structs import LostRange, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
@@ -82,7 +82,8 @@ class OffsetManager:
         has taken the register gets FencedError, and is fenced for good, if it is not what it wrote.
         """
         self._refuse_after_failure()
-        found = self._store.load()
+        with passing("read"):
+            found = self._store.load()
         if found is None and self._known is not None:
             self._fail(self._vanished())
         if self._taken and found != self._known:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from offsets.errors import ConfigError
 from offsets.structs import AT_MOST_ONCE
+from streaming.config.job import JobConfig
 
 _CHECKPOINT = "refused, the register alone says where a job goes on; a checkpoint directory would be a second opinion"
 CHECKPOINTS = ("spark.streaming.checkpoint.directory", "spark.sql.streaming.checkpointLocation", "spark.checkpoint.dir")
@@ -62,3 +64,10 @@ def fresh_conflicts(fields: Mapping[str, Any], options: Iterable[str]) -> list[s
             if option in options
         ]
     return problems
+
+
+def refuse_empty(config: JobConfig, available_now: bool) -> None:
+    """Raises ConfigError for a run that could read nothing, ever."""
+    if available_now and config.start_fresh:
+        problem = "--available-now: source.startFresh = true begins at the end offsets at which such a run is over"
+        raise ConfigError([problem], "use --duration, or neither; nothing was connected to and nothing was written")

@@ -1,94 +1,148 @@
-"""One batch from its staged files to its commit, and the redo of one that a crash left prepared.  Driver only.
+"""One batch from its plan to its end, step by step as its profile says, and the redo of one that was left prepared.
 
-The steps and their order are protocol.md's: manifest, prepare, publish, commit, gc.  No Spark in here, so that plain
-processes can run, kill and freeze it.
+The steps and their order are those of `offsets.protocol.PROFILES`; each has one method here.  Driver only.  No Spark in
+here, so that plain processes can run, kill and freeze it.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
-from offsets.failpoints import reach
+from offsets.errors import LostBatchError, UnavailableError
+from offsets.failpoints import passing, reach
 from offsets.manager import OffsetManager
-from offsets.planning import Plan
-from offsets.protocol import advance
-from offsets.structs import Manifest
+from offsets.protocol import DIRECT, LOG, PROFILES, STAGED, Profile, Step
+from offsets.structs import EXACTLY_ONCE, Manifest
+from streaming.run.batch import Batch, BatchInFlight, Stopwatch, Tasks, manifest_of
 from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES, BatchLogRetention
-from streaming.tasks.result import TaskResult
+from streaming.tasks.errors import from_spark
 
-
-@dataclass(frozen=True)
-class Batch:
-    """A planned batch and the place where its tasks stage."""
-
-    plan: Plan
-    place: StagingPlace
-    time_ms: int  # Unix epoch, pinned at planning
-
-
-@dataclass
-class Stopwatch:
-    """Milliseconds by step name, in Structured Streaming's manner (`durationMs`)."""
-
-    clock: Callable[[], float] = time.monotonic
-    durations: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._began = self.clock()
-
-    def seconds(self) -> float:
-        """Since it was made."""
-        return self.clock() - self._began
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        began = self.clock()
-        try:
-            yield
-        finally:
-            self.durations[name] = self.durations.get(name, 0) + round((self.clock() - began) * 1000)
+Act = Callable[[BatchInFlight], object]
 
 
 class Committer:
     """Moves batches through the protocol.  Not thread-safe: one batch at a time (rule S)."""
 
-    def __init__(self, manager: OffsetManager, sink: StagedFileSink, keep_batches: int = KEEP_BATCHES) -> None:
-        self._manager, self._sink = manager, sink
+    def __init__(
+        self,
+        manager: OffsetManager,
+        sink: StagedFileSink,
+        keep_batches: int = KEEP_BATCHES,
+        profile: Profile = PROFILES[EXACTLY_ONCE, STAGED],
+    ) -> None:
+        self._manager, self._sink, self._profile = manager, sink, profile
         self._retention = BatchLogRetention(sink.filesystem, keep_batches)
+        self._acts = self._staged_acts() if profile.kind == STAGED else self._direct_acts()
 
-    def commit(self, batch: Batch, results: Iterable[TaskResult], watch: Stopwatch) -> Manifest:
-        """Publishes and commits what the tasks staged.  Raises without having changed anything before `prepare`."""
+    def _staged_acts(self) -> Mapping[str, Act]:
+        return {
+            "stage": self._stage,
+            "manifest": self._write_manifest,
+            "prepare": self._prepare,
+            "publish": self._publish,
+            "commit": self._commit,
+            "log": self._log,
+            "gc": lambda _: self.collect_garbage(),
+        }
+
+    def _direct_acts(self) -> Mapping[str, Act]:
+        return {
+            "prepare": self._intend,
+            "write": self._write,
+            "log": lambda flight: self._sink.log_written(flight.manifest),
+            "commit": self._commit,
+            "gc": lambda _: self.collect_garbage(),
+        }
+
+    def _steps(self) -> tuple[Step, ...]:
+        """Those of the profile; while a batch is pending, which then is a direct sink's, those behind its `prepare`."""
+        if self._manager.state.pending is None:
+            return self._profile.steps
+        return PROFILES[EXACTLY_ONCE, DIRECT].steps[1:]
+
+    def run(self, batch: Batch, tasks: Tasks, watch: Stopwatch) -> BatchInFlight:
+        """The whole batch.  Raises what stopped it, as LostBatchError if its offsets may be committed and it is lost.
+
+        `tasks` runs the batch's tasks; what it raises, in a profile that prepares, leaves the register as it was.
+        """
+        flight = BatchInFlight(batch, tasks)
+        try:
+            for step in self._steps():
+                with watch.step(step.name):
+                    self._do(step, self._acts[step.name], flight)
+        except Exception as e:
+            if self._is_lost(batch, e):
+                raise LostBatchError(from_spark(e), batch.place.seq, batch.plan.ranges) from e
+            raise
+        return flight
+
+    def _is_lost(self, batch: Batch, error: Exception) -> bool:
+        """Whether no launch will read the batch again although it failed; also if that cannot be told."""
+        if self._manager.state.pending is not None:  # of another profile, and written again by the next launch
+            return False
+        unknown = isinstance(error, UnavailableError)
+        return self._profile.commits_first and (unknown or self._manager.state.seq > batch.place.seq)
+
+    def _do(self, step: Step, act: Act, flight: BatchInFlight) -> None:
+        if step.writes:  # whose failpoints are the manager's
+            act(flight)
+        else:
+            with passing(step.name):
+                act(flight)
+
+    def _stage(self, flight: BatchInFlight) -> None:
+        flight.results = tuple(flight.tasks())
+
+    def _write_manifest(self, flight: BatchInFlight) -> None:
         state = self._manager.state
-        manifest = manifest_of(state.app, batch, tuple(results), state.schemas)
-        with watch.step("manifest"):
-            reach("manifest.before")
-            ref = self._sink.write_manifest(manifest)
-            reach("manifest.after")
-        with watch.step("prepare"):
-            self._manager.prepare(batch.plan.topics, manifest.ranges, ref, manifest.schemas)
-        with watch.step("publish"):
-            self._sink.publish(ref, manifest, self._manager.changed)
-        with watch.step("commit"):
+        guarantee = self._profile.guarantee
+        flight.manifest = manifest_of(state.app, flight.batch, flight.results, state.schemas, guarantee)
+        flight.schemas = flight.manifest.schemas
+        flight.ref = self._sink.write_manifest(flight.manifest)
+
+    def _prepare(self, flight: BatchInFlight) -> None:
+        plan = flight.batch.plan
+        self._manager.prepare(plan.topics, tuple(sorted(plan.ranges)), flight.ref, flight.schemas)
+
+    def _intend(self, flight: BatchInFlight) -> None:
+        plan = flight.batch.plan
+        self._manager.prepare(plan.topics, tuple(sorted(plan.ranges)), None)
+
+    def _write(self, flight: BatchInFlight) -> None:
+        self._stage(flight)
+        state = self._manager.state
+        flight.manifest = manifest_of(state.app, flight.batch, flight.results, {}, self._profile.guarantee)
+
+    def _publish(self, flight: BatchInFlight) -> None:
+        logged = LOG not in self._profile.steps
+        self._sink.publish(flight.ref, flight.manifest, self._manager.changed, log=logged)
+
+    def _commit(self, flight: BatchInFlight) -> None:
+        plan = flight.batch.plan
+        if self._manager.state.pending is not None:
             self._manager.commit()
-        with watch.step("gc"):
-            self.collect_garbage()
-        return manifest
+        else:
+            self._manager.commit_ranges(plan.topics, tuple(sorted(plan.ranges)), flight.schemas)
+
+    def _log(self, flight: BatchInFlight) -> None:
+        self._sink.log_batch(flight.ref, flight.manifest, self._manager.changed)
 
     def redo(self) -> Manifest | None:
-        """Finishes the batch that the register says is pending, if any: publishes its files, then commits."""
-        pending = self._manager.state.pending
-        if pending is None or pending.manifest is None:
-            return None
-        reach("redo.manifest")
-        manifest = self._sink.read_manifest(pending.manifest, self._manager.changed)
-        self._sink.publish(pending.manifest, manifest, self._manager.changed, check_lengths=True)
-        self._manager.commit()
-        return manifest
+        """Finishes the batch that the register says is pending, if any: publishes its files, then commits.
+
+        In every profile: that it is pending says that it was decided, and is published wholly and once.
+        """
+        with passing("redo"):
+            pending = self._manager.state.pending
+            if pending is None or pending.manifest is None:
+                return None
+            reach("redo.manifest")
+            manifest = self._sink.read_manifest(pending.manifest, self._manager.changed)
+            with passing("publish"):
+                self._sink.publish(pending.manifest, manifest, self._manager.changed, check_lengths=True)
+            self._manager.commit()
+            return manifest
 
     def collect_garbage(self) -> None:
         """Rule G: only batches older than the one that comes next, and only while nothing is pending."""
@@ -96,26 +150,3 @@ class Committer:
         if state.pending is None:
             self._sink.collect_garbage((state.epoch, state.seq))
             self._retention.prune(state.generation, state.seq)
-
-
-def manifest_of(app: str, batch: Batch, results: tuple[TaskResult, ...], pinned: Mapping[str, str] = {}) -> Manifest:
-    """Exactly the returned files.  Raises ValueError when the results are not those of the planned ranges, staged.
-
-    `pinned`: the register's schemas, to which the batch adds those of the tables that it is the first to write.
-    """
-    planned = sorted(batch.plan.ranges)
-    if sorted(r.range for r in results if r.inferred is None) != planned:
-        raise ValueError(f"results of {sorted(r.range for r in results)} for planned ranges {planned}")
-    ordered = sorted(results, key=lambda r: r.range)
-    return Manifest(
-        app=app,
-        generation=batch.place.generation,
-        epoch=batch.place.epoch,
-        seq=batch.place.seq,
-        ranges=tuple(planned),
-        topics=advance(batch.plan.topics, batch.plan.ranges),
-        files=tuple(f for r in ordered for f in r.files),
-        records=sum(r.records for r in ordered),
-        time_ms=batch.time_ms,
-        schemas={**pinned, **{table: schema for r in ordered for table, schema in r.schemas.items()}},
-    )

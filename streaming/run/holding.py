@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 
 from offsets.errors import AlreadyRunningError, StreamError
+from offsets.failpoints import passing
 from offsets.manager import OffsetManager, current_owner
 from offsets.stores.base import OffsetStore
 from offsets.structs import Owner
@@ -17,7 +18,8 @@ def held(store: OffsetStore, owner: Owner) -> Iterator[None]:
     """Holds the store's lock.  Waits as long as a dead holder keeps it; then says who holds it and its last commit."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(store.lock(owner, store.dead_holder_seconds))
+            with passing("lock"):
+                stack.enter_context(store.lock(owner, store.dead_holder_seconds))
         except AlreadyRunningError as e:
             raise AlreadyRunningError(e.holder, last_commit(store), e.waited) from None
         yield

@@ -15,31 +15,36 @@ from functools import partial
 from pathlib import Path
 
 from offsets.manager import OffsetManager, current_owner
+from offsets.protocol import DIRECT, PROFILES, STAGED, Profile
 from offsets.rate import Limits
 from offsets.stores import open_store
 from offsets.structs import TopicState
+from streaming.config.conflicts import refuse_empty
 from streaming.config.job import JobConfig
 from streaming.hive.registrar import HiveRegistrar
 from streaming.hive.session import hive_told, unregistered
 from streaming.run.admission import admit
 from streaming.run.committer import Committer
+from streaming.run.fencing import fencing_told
 from streaming.run.holding import held
 from streaming.run.ownership import OURS, check_ownership
 from streaming.run.pacing import Pace, Pacing
 from streaming.run.pausing import PauseWatch, pause_in_force
+from streaming.run.pending import refuse_pending
 from streaming.run.progress import BatchReport, RunProgress
-from streaming.run.recovery import mend, reset_topics
+from streaming.run.recovery import latest_topics, mend, reset_topics
 from streaming.run.runner import DRAINED, Drain, Runner
 from streaming.run.session import run_batches, spark
 from streaming.run.skipping import SKIP, LossKeeper
 from streaming.run.stages import stage_with
 from streaming.run.terminal import Advance, progress_bar
+from streaming.run.writes import write_with
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
 from streaming.source.planner import Planner, behind, ends, first_snapshot
 from streaming.source.subscription import Snapshot
-from streaming.spark.conf import refuse_misplaced
+from streaming.spark.conf import refuse_told
 from streaming.spark.shipping import check_user_code
 from streaming.transform.recipe import Recipe
 from streaming.transform.settings import recipe_of
@@ -69,9 +74,14 @@ class Launch:
     progress: RunProgress
     drain: Drain
 
+    @property
+    def profile(self) -> Profile:
+        return PROFILES[self.config.guarantee, STAGED if self.config.sink_class is None else DIRECT]
+
     def run(self) -> str:
         root = check_ownership()
-        refuse_misplaced(self.config)
+        refuse_told(self.config)
+        refuse_empty(self.config, self.options.available_now)
         check_user_code(self.config)
         recipe = recipe_of(self.config)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,7 +99,9 @@ class Launch:
             closing(open_store(url, session, SERVE_SECONDS, self.config.retain_states)) as store,
             held(store, owner),
         ):
-            reason = self.with_lock(root, recipe, sink, OffsetManager(store, owner, job=self.config.job))
+            manager = OffsetManager(store, owner, job=self.config.job)
+            with fencing_told(manager):
+                reason = self.with_lock(root, recipe, sink, manager)
         return str(watch.seen) if watch.seen and reason == DRAINED else reason
 
     def with_lock(self, root: Path, recipe: Recipe, sink: StagedFileSink, manager: OffsetManager) -> str:
@@ -101,10 +113,11 @@ class Launch:
             self.progress.at_home = state is not None and sink.marker() == state.app
             snapshot = first_snapshot(broker, self.config.subscription, known=state.topics if state else {})
             start = partial(first_topics, self.config.start, broker, self.config.subscription, snapshot)
+            refuse_pending(self.config, self.options.recover, state)
             admit(self.config, manager, sink, state, start, self.check_for(broker, snapshot))
         log.info("%s from %s, run %s of %s", OURS, root, self.progress.run_id, self.config.name)
         self.progress.at_home = True
-        committer = Committer(manager, sink, self.config.retain_batches)
+        committer = Committer(manager, sink, self.config.retain_batches, self.profile)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
@@ -114,13 +127,18 @@ class Launch:
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
             sink.log_reset(manager.state)
-        sink.refuse_logged(manager.state.generation, manager.state.seq)
+        elif self.config.start_fresh:
+            topics = latest_topics(self.config, manager.state.topics, snapshot)
+            manager.reset(topics, f"source.startFresh, run {self.progress.run_id}")
+            sink.log_reset(manager.state)
+        # A direct sink's batch that is pending may be in the log already.
+        sink.refuse_logged(manager.state.generation, manager.state.seq + (manager.state.pending is not None))
         committer.collect_garbage()  # not before: a register of long ago does not know what is pending
         return self.batches(root, recipe, sink, manager, committer, losses, snapshot)
 
     def check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:
         """Raises DataLossError for what Kafka no longer has, unless a person or the job says where to go on."""
-        if self.options.recover == "offsets" or self.config.on_data_loss == SKIP:
+        if self.options.recover == "offsets" or self.config.on_data_loss == SKIP or self.config.start_fresh:
             return lambda topics: None
         return partial(Planner(broker, self.config.subscription, job=self.config.job).next, seen=snapshot)
 
@@ -144,12 +162,16 @@ class Launch:
             planner = Planner(broker, config.subscription, limits, targets, config.job, skip=skip)
             nothing_new = (
                 available_now
+                and manager.state.pending is None
                 and not planner.next(manager.state.topics, snapshot).ranges
                 and not unregistered(config, sink.filesystem, manager.state.seq)
             )
             if nothing_new or self.drain.requested:
                 return "nothing new" if nothing_new else DRAINED
-            stage = stage_with(config, recipe, sink, lambda: manager.state.schemas)
+            if config.sink_class is None:
+                stage = stage_with(config, recipe, sink, lambda: manager.state.schemas)
+            else:
+                stage = write_with(config, config.sink_class, sink)
             pacing = Pacing(Pace(limits.seconds, limits.rates.limiting, available_now, self.options.duration))
             total = behind(manager.state.topics, targets) if targets is not None else None
             with (

@@ -22,10 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from offsets.backpressure import Measured
 from offsets.errors import BatchError, StreamError
+from offsets.failpoints import passing
 from offsets.manager import OffsetManager
 from offsets.structs import OffsetRange
-from streaming.run.committer import Batch, Committer, Stopwatch
+from streaming.run.batch import Batch, Stopwatch
+from streaming.run.committer import Committer
 from streaming.run.pacing import Pacing
+from streaming.run.pending import written_again
 from streaming.run.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
@@ -118,8 +121,9 @@ class Runner:
 
     def _plan(self, time_ms: int) -> Sequence[OffsetRange]:
         self._watch, began = Stopwatch(self._clock), self._clock()
-        with self._watch.step("plan"):
-            plan = self._planner.next(self._manager.state.topics)
+        with self._watch.step("plan"), passing("plan"):
+            state = self._manager.state
+            plan = written_again(state) or self._planner.next(state.topics)
         state = self._manager.state  # planning may have begun a generation behind what is lost
         if self._over():  # that may have taken its time
             return ()
@@ -149,14 +153,16 @@ class Runner:
 
     def _commit(self, batch: Batch, rdd: RDD[OffsetRange]) -> None:
         began = self._clock()
-        with self._watch.step("stage"):
-            results = tuple(self._stage(rdd, batch.place))
-            self._planner.confirm(batch.plan)
-        manifest = self._committer.commit(batch, results, self._watch)
+        done = self._committer.run(batch, lambda: self._staged(batch, rdd), self._watch)
         self._planner.learn(self._measured(batch, began, self._clock()))
-        lag = behind(manifest.topics, self._planner.latest)
-        durations = {**self._watch.durations, **added_up(r.times for r in results)}
-        self._report(BatchReport(manifest, results, durations, self._watch.seconds(), lag))
+        lag = behind(done.manifest.topics, self._planner.latest)
+        durations = {**self._watch.durations, **added_up(r.times for r in done.results)}
+        self._report(BatchReport(done.manifest, done.results, durations, self._watch.seconds(), lag))
+
+    def _staged(self, batch: Batch, rdd: RDD[OffsetRange]) -> Sequence[TaskResult]:
+        results = self._stage(rdd, batch.place)
+        self._planner.confirm(batch.plan)
+        return results
 
     def _is_undecided(self, batch: Batch) -> bool:
         state = self._manager.state
@@ -185,7 +191,7 @@ class Runner:
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
-            self.failure, self.cause = from_spark(error), error
+            self.failure, self.cause = from_spark(error), error.__cause__ or error
         self._finished.set()
 
     def _end(self, reason: str) -> None:

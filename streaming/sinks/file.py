@@ -12,7 +12,7 @@ from offsets.filesystems import Filesystem, open_filesystem
 from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State
 from streaming.sinks import batch_log, garbage, notes, staging
 from streaming.sinks.names import StagingPlace
-from streaming.sinks.parallel import answered
+from streaming.sinks.parallel import answered, patience
 from streaming.sinks.publish import Publication
 from streaming.sinks.staging import Block
 
@@ -61,15 +61,26 @@ class StagedFileSink:
         manifest: Manifest,
         register_changed: Callable[[], bool],
         check_lengths: bool = False,
+        log: bool = True,
     ) -> None:
-        """Driver: the batch log entry, then every file under its final name.  Idempotent; only after PREPARE.
+        """Driver: the batch log entry, unless `log` is False, then every file under its final name.  Idempotent.
 
+        Of a batch that is decided, or that nobody needs to finish: see the profiles.
         `check_lengths` for a redo: StagedDamagedError before a file of another length would become visible.
         DestinationExistsError: a final name is taken.  If files and manifest are gone: FencedError if
-        `register_changed()`, else StagingLostError.  UnavailableError after `patience_seconds`; the batch stays
-        pending then, as after any error.
+        `register_changed()`, else StagingLostError.  UnavailableError after `patience_seconds`; what was pending stays
+        so then, as after any error.
         """
-        Publication(self.filesystem, register_changed, check_lengths, self.patience_seconds).run(ref, manifest)
+        Publication(self.filesystem, register_changed, check_lengths, log, self.patience_seconds).run(ref, manifest)
+
+    def log_batch(self, ref: ManifestRef, manifest: Manifest, register_changed: Callable[[], bool]) -> None:
+        """Driver, step `log`: the batch log entry of a batch that is committed.  Raises as `publish` does for it."""
+        again = patience(self.patience_seconds)
+        again(batch_log.log_batch, self.filesystem, ref, manifest, register_changed)
+
+    def log_written(self, manifest: Manifest) -> None:
+        """Driver, step `log` of a direct sink's batch.  Fine if there is one of the same ranges, of before a redo."""
+        patience(self.patience_seconds)(batch_log.log_written, self.filesystem, manifest)
 
     def refuse_logged(self, generation: int, seq: int) -> None:
         """Driver, before it plans: RegisterError if this batch, which is the next one, or a later one was published."""

@@ -25,19 +25,19 @@ class Publication:
     filesystem: Filesystem
     register_changed: Callable[[], bool]
     check_lengths: bool
+    log: bool
     patience_seconds: float
 
     def run(self, ref: ManifestRef, manifest: Manifest) -> None:
         """Log entry, parents, renames, rule M.  See `StagedFileSink.publish` for what it raises."""
-        reach("publish.before")
         again, fs = patience(self.patience_seconds), self.filesystem
-        again(log_batch, fs, ref, manifest, self.register_changed)
+        if self.log:
+            again(log_batch, fs, ref, manifest, self.register_changed)
         folders = sorted({parent(file.final) for file in manifest.files})
         in_parallel(fs.parallelism, lambda folder: again(self._make, folder), folders)
         moved = in_parallel(fs.parallelism, lambda file: again(self._move, file), manifest.files)
         if not all(moved) and again(fs.status, ref.path) is None:
             raise lost(fs, parent(ref.path), self.register_changed)
-        reach("publish.after")
 
     def _make(self, folder: str) -> None:
         reach("publish.mkdir")
@@ -51,6 +51,7 @@ class Publication:
             return False
         try:
             fs.rename_no_clobber(file.staged, file.final)
+            reach("publish.sent")
         except (OSError, StreamError) as failure:
             # First the destination, then the source: seen in this order, a destination beside its source is not ours.
             taken = fs.status(file.final) is not None

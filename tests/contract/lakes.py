@@ -12,10 +12,12 @@ from offsets import failpoints
 from offsets.filesystems import Filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
+from offsets.protocol import PROFILES, STAGED
 from offsets.stores.base import OffsetStore
-from offsets.structs import OffsetRange, TopicState
+from offsets.structs import EXACTLY_ONCE, OffsetRange, TopicState
 from streaming.formats import open_format
-from streaming.run.committer import Batch, Committer, Stopwatch
+from streaming.run.batch import Batch, Stopwatch
+from streaming.run.committer import Committer
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES
@@ -58,6 +60,7 @@ class Lake:
     partitions: int = 2
     folders: Sequence[str] = ("a", "b/dt=1")
     keep_batches: int = KEEP_BATCHES
+    guarantee: str = EXACTLY_ONCE
     manager: OffsetManager = field(init=False)
     committer: Committer = field(init=False)
 
@@ -72,7 +75,7 @@ class Lake:
             self.manager.create(APP, {"orders": TopicState(TOPIC_ID, dict.fromkeys(range(self.partitions), 0))})
             self.sink.write_marker(APP)
         self.manager.take()
-        self.committer = Committer(self.manager, self.sink, self.keep_batches)
+        self.committer = Committer(self.manager, self.sink, self.keep_batches, PROFILES[self.guarantee, STAGED])
         self.committer.redo()
         self.committer.collect_garbage()
 
@@ -88,7 +91,7 @@ class Lake:
         return Batch(Plan(ranges, state.topics), place, 1_700_000_000_000)
 
     def commit(self, batch: Batch) -> None:
-        self.committer.commit(batch, [self.stage(batch.place, r) for r in batch.plan.ranges], Stopwatch())
+        self.committer.run(batch, lambda: [self.stage(batch.place, r) for r in batch.plan.ranges], Stopwatch())
 
     def stage(self, place: StagingPlace, range_: OffsetRange) -> TaskResult:
         """What a task does with its range: one row a folder."""

@@ -184,14 +184,15 @@ def test_a_refused_step_does_not_latch(store) -> None:
 
 
 def test_failpoints_in_order(store) -> None:
-    """Every write passes before, sent and after, under the step's name."""
+    """A read passes before and after, every write before, sent and after, under the step's name."""
     reached: list[str] = []
     failpoints.arm(reached.append)
     driver = launched(store)
     driver.prepare(TOPICS, RANGES, REF)
     driver.commit()
     steps = ("create", "take", "prepare", "commit")
-    assert reached == [f"{step}.{when}" for step in steps for when in ("before", "sent", "after")]
+    writes = [f"{step}.{when}" for step in steps for when in ("before", "sent", "after")]
+    assert reached == ["read.before", "read.after", *writes]
 
 
 def test_a_register_that_vanished(store) -> None:

@@ -38,7 +38,7 @@ class FakeSink:
     def write_manifest(self, manifest: Manifest) -> ManifestRef:
         return ManifestRef(f"_staging/{manifest.epoch}/{manifest.seq}/manifest.json", "0" * 64, len(manifest.files))
 
-    def publish(self, ref: ManifestRef, manifest: Manifest, changed: Any, check_lengths: bool = False) -> None:
+    def publish(self, ref: ManifestRef, manifest: Manifest, changed: Any, log: bool) -> None:
         self.published.append(manifest)
 
     def collect_garbage(self, older_than: tuple[int, int]) -> None:

@@ -22,7 +22,7 @@ from offsets.planning import Plan
 from offsets.structs import OffsetRange, State, TopicState
 from streaming.records import Record
 from streaming.rows import Routed
-from streaming.run.committer import Batch, manifest_of
+from streaming.run.batch import Batch, manifest_of
 from streaming.run.stages import stage_with
 from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
