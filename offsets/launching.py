@@ -84,7 +84,8 @@ _EXPLAINED = {
     ),
     "marker lost": (
         "{store} holds the register of application {app}, but {sink} carries no marker",
-        "if the path is the wrong one, correct [sink] path in {job}; if the marker is really gone and the published "
+        "if the path is the wrong one, correct [sink] path in {job}; if another job keeps its offsets in this store, "
+        "give this one an [offsets] store of its own in {job}; only if the marker is really gone, and the published "
         "files are there, write it anew: run_stream.py {job} --recover marker",
     ),
     "mismatch": (
