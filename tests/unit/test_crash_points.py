@@ -49,7 +49,7 @@ class Crash(BaseException):
 class World:
     """What survives a crash: two folders.  `in_flight`: the records of the batches that crashes have hit."""
 
-    def __init__(self, folder: Path, guarantee: str) -> None:
+    def __init__(self, folder: Path, guarantee: str = EXACTLY_ONCE) -> None:
         folder.mkdir()
         self.lake, self.moved, self.guarantee = folder / "lake", folder / "moved", guarantee
         self.config: JobConfig = load("crash.cfg", JOB.format(folder=folder), ["source.subscribe=t"], {})
