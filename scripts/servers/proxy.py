@@ -34,7 +34,8 @@ class Proxy:
         self._target = (host, int(number))
         self.port = port or free_ports(1)[0]
         self.mode, self.delay, self.dropped = Mode.PASS, 0.0, 0
-        self._drops_left = 0
+        self.replies = 0  # pieces that came from the server, swallowed ones too; a reply in its turn is one piece
+        self._drops_left = self._passes_left = 0
         self._changed = threading.Condition()
         self._links: set[_Link] = set()
         self._listener: socket.socket | None = None
@@ -45,10 +46,14 @@ class Proxy:
         """``host:port`` for clients."""
         return f"{LOOPBACK}:{self.port}"
 
-    def switch(self, mode: Mode, delay: float = 0.0, drops: int = 0) -> None:
-        """Takes effect at once.  DROP_REPLIES goes back to PASS after ``drops`` swallowed replies, if positive."""
+    def switch(self, mode: Mode, delay: float = 0.0, drops: int = 0, after: int = 0) -> None:
+        """Takes effect at once.
+
+        DROP_REPLIES lets ``after`` replies through first, and goes back to PASS after ``drops`` swallowed ones, if
+        positive.
+        """
         with self._changed:
-            self.mode, self.delay, self._drops_left = mode, delay, drops
+            self.mode, self.delay, self._drops_left, self._passes_left = mode, delay, drops, after
             self._changed.notify_all()
         if mode is Mode.REFUSE:
             self._refuse()
@@ -113,6 +118,8 @@ class Proxy:
         try:
             while data := source.recv(1 << 16):
                 mode = self._gate()
+                if replies:
+                    self._count()
                 if mode is Mode.REFUSE or (replies and mode is Mode.DROP_REPLIES and self._drop()):
                     link.abort()
                     return
@@ -129,10 +136,17 @@ class Proxy:
             self._changed.wait_for(lambda: self.mode is not Mode.BLACKHOLE)
             return self.mode
 
+    def _count(self) -> None:
+        with self._changed:
+            self.replies += 1
+
     def _drop(self) -> bool:
-        """Counts a swallowed reply; false if another connection took the last one to be dropped."""
+        """Counts a swallowed reply; false for one that may pass, or if another connection took the last one."""
         with self._changed:
             if self.mode is not Mode.DROP_REPLIES:
+                return False
+            if self._passes_left:
+                self._passes_left -= 1
                 return False
             self.dropped += 1
             self._drops_left -= 1

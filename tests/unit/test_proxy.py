@@ -117,6 +117,19 @@ def test_only_so_many_replies_are_dropped(through: Proxy, client: socket.socket)
         assert ask(connection, b"did you?") == b"did you?"
 
 
+def test_the_nth_reply_is_dropped(through: Proxy, client: socket.socket) -> None:
+    """Those before it pass, whatever connection they are for, and all are counted."""
+    before = through.replies
+    through.switch(Mode.DROP_REPLIES, drops=1, after=2)
+    with connect(through) as other:
+        assert ask(other, b"one") == b"one"
+        assert ask(client, b"two") == b"two"
+        other.sendall(b"three")
+        assert ends(other)
+    assert ask(client, b"four") == b"four"
+    assert (through.dropped, through.replies - before) == (1, 4)
+
+
 def test_a_blackhole_holds_everything_and_delivers_after_it_heals(through: Proxy, client: socket.socket) -> None:
     """No answer and no end of the connection, then the answer: what a partition of the network does."""
     through.switch(Mode.BLACKHOLE)
