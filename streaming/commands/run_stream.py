@@ -68,7 +68,9 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     try:
         config = read_config(given.job, given.overrides)
         progress.name, progress.source = config.name, str(config.subscription)
-        progress.sink = f"StagedFileSink[{config.sink_path}]"
+        progress.sink = (
+            f"DirectSink[{config.sink_class}]" if config.sink_class else f"StagedFileSink[{config.sink_path}]"
+        )
         launch = Launch(
             config, Options(given.available_now, given.duration, given.recover, given.debug), progress, Drain()
         )
