@@ -1,7 +1,7 @@
 """Which tuples failpoint x action x profile x store there are, and why the others are not.
 
 A tuple's fault happens in the second batch, when there is something to lose and something to double, or where a launch
-passes the point only once, there.  Points of a store are tried at four writes of the register.
+passes the point only once, there.  Points of a store are tried at several writes of the register.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from offsets.protocol import LAUNCH, PLAN, PREPARE, PROFILES, PUBLISH, Step
 from tests.crash.plain.faults import ACTIONS
 from tests.crash.plain.running import STORE_POINTS, STORES, Profile, Tuple
 
-READY: tuple[Profile, ...] = (("exactly-once", "staged"),)
+READY: tuple[Profile, ...] = tuple(PROFILES)
+STRONGEST: Profile = ("exactly-once", "staged")
+PREPARED = "prepare.after"
 FILES_OF_A_BATCH, RANGES_OF_A_BATCH, FOLDERS_OF_A_BATCH = 6, 3, 2
 LOCKS = 1  # numbers that a lock over WebHDFS takes before the register's first one
 
@@ -46,7 +48,11 @@ RULES = (
     Rule("no run of this profile takes that step", lambda profile, store, point, action: point not in passed(profile)),
     Rule(
         "only a batch that is pending with a manifest is redone",
-        lambda profile, store, point, action: point == "redo.manifest" and profile != ("exactly-once", "staged"),
+        lambda profile, store, point, action: point == "redo.manifest" and profile != STRONGEST,
+    ),
+    Rule(
+        "only at most once, a task claims its range",
+        lambda profile, store, point, action: point == "task.claim" and profile[0] != "at-most-once",
     ),
     Rule(
         "a direct sink stages nothing that could be collected",
@@ -85,7 +91,7 @@ def applicable() -> Iterator[Tuple]:
     """All tuples, then those that begin with a batch pending, and those with a consumer."""
     for profile, store, point, action in product(READY, STORES, FAILPOINTS, ACTIONS):
         if excluded(profile, store, point, action) is None:
-            earlier = "prepare.after" if point == "redo.manifest" else ""
+            earlier = PREPARED if point == "redo.manifest" else ""
             yield from (Tuple(profile, store, point, action, hit, earlier) for hit in hits(profile, store, point))
     yield from after_a_crash()
     yield from consumed()
@@ -94,10 +100,11 @@ def applicable() -> Iterator[Tuple]:
 def after_a_crash() -> Iterator[Tuple]:
     """Crashes of a launch that finishes what another one left prepared."""
     points = ("take.sent", "publish.before", "publish.each", "publish.sent", "publish.after")
-    profile = ("exactly-once", "staged")
     for store, point, action in product(STORES, (*points, *Step("commit", writes=True).failpoints), ACTIONS):
-        if excluded(profile, store, point, action) is None:
-            yield Tuple(profile, store, point, action, 3 if point in ("publish.each", "publish.sent") else 1, PREPARED)
+        if excluded(STRONGEST, store, point, action) is None:
+            yield Tuple(
+                STRONGEST, store, point, action, 3 if point in ("publish.each", "publish.sent") else 1, PREPARED
+            )
 
 
 def consumed() -> Iterator[Tuple]:
@@ -106,9 +113,6 @@ def consumed() -> Iterator[Tuple]:
     for profile, store, point, action in product(READY, STORES, points, ("kill", "freeze")):
         if profile[1] == "staged" and excluded(profile, store, point, action) is None:
             yield Tuple(profile, store, point, action, *hits(profile, store, point), consumed=True)
-
-
-PREPARED = "prepare.after"
 
 
 def excluded(profile: Profile, store: str, point: str, action: str) -> str | None:
@@ -120,9 +124,10 @@ def hits(profile: Profile, store: str, point: str) -> list[int]:
     """At which of its hits a point is tried."""
     each = 2 if PREPARE in PROFILES[profile].steps else 1  # writes of the register in a batch
     if is_store(FAILPOINTS[point].who):
-        writes = [1, 2, 2 + each + 1, 2 + each * 2]  # create, take, and those of the second batch
+        launch = [1, 2] if profile == STRONGEST else []  # create and take, which are the same in every profile
+        writes = [*launch, *range(2 + each + 1, 2 + each * 2 + 1)]  # and those of the second batch
         locks = LOCKS if store == "hdfs" and FAILPOINTS[point].who == "log" and point != "relist.after" else 0
-        return sorted({locks + write for write in writes})
+        return [locks + write for write in writes]
     if point in ("publish.each", "publish.sent", "task.create", "task.mid", "task.close"):
         return [FILES_OF_A_BATCH + 3]
     if FAILPOINTS[point].who == "task":
