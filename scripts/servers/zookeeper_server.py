@@ -32,7 +32,7 @@ class ZooKeeper(Server):
     port_names = ("client",)
 
     def make_daemons(self) -> tuple[Daemon, ...]:
-        self.server = Daemon("server", self.folder, self._command, self._answers)
+        self.server = Daemon("server", self.folder, self._command, lambda: serves(self.ports["client"]))
         return (self.server,)
 
     @property
@@ -55,14 +55,15 @@ class ZooKeeper(Server):
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
         return self.java(main, str(self._settings), heap="128m", options=options)
 
-    def _answers(self) -> bool:
-        """A session was made and a node read."""
-        if not connects(self.ports["client"]):
-            return False
-        client = KazooClient(self.hosts, timeout=4, logger=QUIET)
-        try:
-            client.start(timeout=2)
-            return "zookeeper" in client.get_children("/")
-        finally:
-            client.stop()
-            client.close()
+
+def serves(port: int) -> bool:
+    """A session was made there and a node read."""
+    if not connects(port):
+        return False
+    client = KazooClient(f"{LOOPBACK}:{port}", timeout=4, logger=QUIET)
+    try:
+        client.start(timeout=2)
+        return "zookeeper" in client.get_children("/")
+    finally:
+        client.stop()
+        client.close()

@@ -147,10 +147,10 @@ class Drivers:
         self.started.append(process)
         return process
 
-    def at_once(self, job: Path, number: int, *arguments: str) -> list[Process]:
-        """So many, held back until all of them are there."""
-        go = job.parent / f"go-{next(self.numbers)}"
-        held = [self.start(job, *arguments, go=go) for _ in range(number)]
+    def at_once(self, jobs: Sequence[Path], *arguments: str) -> list[Process]:
+        """One of each, held back until all of them are there."""
+        go = jobs[0].parent / f"go-{next(self.numbers)}"
+        held = [self.start(job, *arguments, go=go) for job in jobs]
         wait_for(lambda: all(p.err.exists() for p in held), SECONDS, "the launches to be there")
         go.touch()
         return held
@@ -163,3 +163,8 @@ class Drivers:
         for process in self.started:
             process.process.send_signal(signal.SIGKILL)
             process.wait()
+
+
+def ended(processes: Sequence[Process]) -> list[Process]:
+    """Those that have."""
+    return [p for p in processes if p.process.poll() is not None]

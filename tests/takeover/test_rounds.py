@@ -14,23 +14,13 @@ from offsets.filesystems import open_filesystem
 from servers.daemon import wait_for
 from servers.hdfs_server import Hdfs
 from servers.zookeeper_server import ZooKeeper
-from tests.integration.jobs import SECONDS, Job, Process, Topics, once
-from tests.takeover.drivers import Drivers
+from tests.integration.jobs import SECONDS, Job, Topics, once
+from tests.takeover.drivers import Drivers, ended
+from tests.takeover.stores import places
 
 LAUNCHES = 5
 RECORDS = 3  # that each round brings, a partition
 SESSION_MS = "6000"  # a launch waits so long, and 3 s, for what may be a dead holder; a busy machine is none
-
-
-def places(kind: str, name: str, folder: Path, zookeeper: ZooKeeper, hdfs: Hdfs) -> dict[str, str]:
-    """Settings of a register of that kind, and of a sink."""
-    local = {"sink__path": f"file://{folder / name / 'lake'}"}
-    if kind == "zookeeper":
-        return {**local, "offsets__store": f"zookeeper://{zookeeper.hosts}/rounds/{folder.name}/{name}"}
-    if kind == "file":
-        return {**local, "offsets__store": f"file://{folder / name / 'offsets'}"}
-    root = f"webhdfs://{hdfs.webhdfs}/rounds/{folder.name}/{name}"
-    return {"offsets__store": f"{root}/offsets", "sink__path": f"{root}/lake"}
 
 
 class Lane:
@@ -54,7 +44,7 @@ class Lane:
     def contest(self, number: int) -> None:
         """The winner's batch stays in flight until the others have left."""
         (self.contested.folder / "open").unlink(missing_ok=True)
-        five = self.drivers.at_once(self.contested.path, LAUNCHES, "--available-now")
+        five = self.drivers.at_once([self.contested.path] * LAUNCHES, "--available-now")
         wait_for(lambda: len(ended(five)) == LAUNCHES - 1, SECONDS, f"four launches of round {number} to leave")
         left = ended(five)
         self.contested.open_gate()
@@ -85,10 +75,6 @@ def log_of(job: Job) -> list[tuple[str, list[str]]]:
     sink = open_filesystem(job.settings["sink.path"])
     entries = {s.name: decode_manifest(sink.read(f"_batches/0/{s.name}")) for s in sink.list("_batches/0")}
     return [(name, [f.final for f in manifest.files]) for name, manifest in sorted(entries.items())]
-
-
-def ended(processes: list[Process]) -> list[Process]:
-    return [p for p in processes if p.process.poll() is not None]
 
 
 @pytest.mark.timeout(900)
