@@ -123,7 +123,7 @@ class LostBatchError(StreamError):
 
     def __init__(self, failure: StreamError, seq: int, ranges: Sequence[OffsetRange]) -> None:
         lost = ", ".join(map(str, sorted(ranges)))
-        told = f"batch {seq} was committed before it was published, and is lost unless its files are there: {lost}"
+        told = f"batch {seq} was committed first, and what of it is not in the sink by now is lost: {lost}"
         super().__init__(f"{failure}; {told}", failure.remedy)
         self.exit_status, self.retriable = failure.exit_status, failure.retriable
         self.ranges = tuple(sorted(ranges))

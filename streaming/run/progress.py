@@ -43,7 +43,9 @@ class BatchReport:
 
     @property
     def rows(self) -> int:
-        return sum(f.count for f in self.manifest.files if is_data(f.final))
+        """In files that readers see, or given to a direct sink."""
+        in_files = sum(f.count for f in self.manifest.files if is_data(f.final))
+        return in_files + sum(r.written for r in self.results)
 
     def line(self) -> str:
         """The log line of this batch."""

@@ -22,4 +22,5 @@ class TaskResult:
     skipped: int = 0
     first_bad: str = ""  # of those two: where it lies and what is wrong with it
     schemas: Mapping[str, str] = field(default_factory=dict)  # under which tables were written; text, by table
+    written: int = 0  # given to a direct sink
     inferred: Mapping[str, str] | None = None  # of tables not known yet, perhaps none: then nothing was staged

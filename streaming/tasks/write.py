@@ -72,7 +72,7 @@ class WriteTask:
         write(self.sink, range_, records)
         reach("task.return")
         times = {"fetch": fetched.seconds, "write": time.perf_counter() - began - fetched.seconds}
-        return TaskResult(range_, (), records.count, 0, 0, times)
+        return TaskResult(range_, (), records.count, 0, 0, times, written=records.count)
 
 
 class _Counted:

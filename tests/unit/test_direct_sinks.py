@@ -186,7 +186,7 @@ def test_a_task_counts_what_it_gave_to_the_sink(module: Callable[[str], str]) ->
     """Three records in a range of four offsets; no files; the time is split into fetching and writing."""
     name = module(SINK)
     (result,) = WriteTask(Client("c", {}), f"{name}:S", None)([RANGE])
-    assert (result.range, result.records, result.files) == (RANGE, 3, ())
+    assert (result.range, result.records, result.written, result.files) == (RANGE, 3, 3, ())
     assert set(result.times) == {"fetch", "write"}
     assert sys.modules[name].S.made[0].given == (RANGE, RECORDS)
 
