@@ -20,6 +20,7 @@ from offsets.structs import Owner
 
 CHILD = Path(__file__).with_name("store_child.py")
 SESSION, DEADLINE = 4.0, 8.0  # seconds
+SLACK = 5.0  # what a loaded machine may add to any of them
 ME = Owner("my-host", os.getpid(), "2026-11-21T00:00:00Z", "me")
 OTHER = Owner("other-host", 1, "2026-11-21T00:00:01Z", "other")
 

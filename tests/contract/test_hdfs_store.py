@@ -26,7 +26,7 @@ from offsets.stores.file_lock import FileLock
 from offsets.stores.log_store import LogStore
 from servers.hdfs_server import Hdfs
 from servers.proxy import Mode, Proxy
-from tests.contract.store_places import DEADLINE, ME, OTHER, Place, at, child, created, wait_for
+from tests.contract.store_places import DEADLINE, ME, OTHER, SLACK, Place, at, child, created, wait_for
 
 PATIENT = 40.0  # seconds: longer than a NameNode needs to start on a busy machine
 
@@ -192,7 +192,7 @@ def test_a_namenode_killed_in_mid_write(hdfs: Hdfs, place: Place, name: str) -> 
             written = store.replace(now, b"mine")
         assert written == Versioned(now.version + 1, b"mine")
         (lease,) = open_filesystem(place.url).list("lock")
-        wait_for(lambda: open_filesystem(place.url).list("lock") != [lease], 5)
+        wait_for(lambda: open_filesystem(place.url).list("lock") != [lease], 30)
         assert not got.is_set()
     assert got.wait(10)
     waiting.join()
@@ -210,7 +210,7 @@ def test_a_server_that_is_away_is_named(proxy: Callable[..., Proxy]) -> None:
         for call in (store.load, lambda store=store: store.lock(ME, 0).__enter__()):
             with pytest.raises(UnavailableError, match=address):
                 call()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 2 + SLACK
 
 
 # ---- sleepers
@@ -311,4 +311,4 @@ def test_the_user_of_the_url(place: Place) -> None:
     home = place.url.replace("/tests/", "/tmp/")
     store = place.open(f"{home}?user=etl")
     assert store.replace(None, b"a") == place.open(home).load()
-    wait_for(lambda: open_webhdfs(home)._client.status(urlsplit(home).path)["owner"] == "etl", 1)
+    wait_for(lambda: open_webhdfs(home)._client.status(urlsplit(home).path)["owner"] == "etl", 30)

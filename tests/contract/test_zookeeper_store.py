@@ -37,7 +37,7 @@ from offsets.stores.zookeeper_session import Session
 from offsets.stores.zookeeper_store import ZookeeperStore
 from servers.proxy import Mode, Proxy
 from servers.zookeeper_server import ZooKeeper
-from tests.contract.store_places import DEADLINE, ME, OTHER, SESSION, Place, at, child, created, wait_for
+from tests.contract.store_places import DEADLINE, ME, OTHER, SESSION, SLACK, Place, at, child, created, wait_for
 
 
 @dataclass
@@ -274,7 +274,7 @@ def test_server_gone_for_good(scene: Scene, zookeeper: ZooKeeper) -> None:
         began = time.monotonic()
         with pytest.raises(UnavailableError, match=scene.proxy.address) as e:
             call()
-        assert time.monotonic() - began < 1 + 0.6
+        assert time.monotonic() - began < 1 + SLACK
         assert (e.value.exit_status, e.value.retriable) == (69, True)
     zookeeper.server.restart()
     assert scene.other.load() == now
@@ -289,12 +289,12 @@ def test_no_answer_until_the_deadline(scene: Scene, arrives: bool) -> None:
     began = time.monotonic()
     with at("replace.before", lambda: scene.proxy.switch(Mode.BLACKHOLE)), pytest.raises(UnavailableError):
         store.replace(now, b"mine")
-    assert time.monotonic() - began < 1 + 0.6
+    assert time.monotonic() - began < 1 + SLACK
     if not arrives:
         scene.proxy.cut()
     scene.proxy.switch(Mode.PASS)
     if arrives:
-        wait_for(lambda: scene.direct.get(scene.register)[0] == b"mine", 5)
+        wait_for(lambda: scene.direct.get(scene.register)[0] == b"mine", 30)
     found = store.load()
     assert found == (Versioned(now.version + 1, b"mine", now.incarnation) if arrives else now)
     assert store.replace(found, b"next") == scene.other.load()
@@ -310,7 +310,7 @@ def test_a_write_that_waits_is_not_sent_later(scene: Scene) -> None:
             def ask_torn(zk: KazooClient) -> Any:
                 if torn:
                     scene.proxy.switch(Mode.REFUSE)
-                    wait_for(lambda: not zk.connected, 5)
+                    wait_for(lambda: not zk.connected, 30)
                 return ask(zk)
 
             return super().once(until, ask_torn)
@@ -324,7 +324,7 @@ def test_a_write_that_waits_is_not_sent_later(scene: Scene) -> None:
         store.replace(now, b"mine")
     torn = False
     scene.proxy.switch(Mode.PASS)
-    wait_for(lambda: bool(scene.other.load()) and store.load() is not None, 5)
+    wait_for(lambda: bool(scene.other.load()) and store.load() is not None, 30)
     assert scene.other.load() == now
     assert scene.other.replace(now, b"next") == store.load()
     store.close()
@@ -346,7 +346,7 @@ def test_wrong_hosts_are_named_in_time(caplog: pytest.LogCaptureFixture) -> None
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1,no-such-host\.invalid:2181"):
         store.load()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 1 + SLACK
     store.close()
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
@@ -399,7 +399,7 @@ def test_closing_does_not_wait_for_a_dead_link(scene: Scene) -> None:
     with store.lock(ME, 0):
         scene.proxy.switch(Mode.BLACKHOLE)
         began = time.monotonic()
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 2 + SLACK
 
 
 def test_a_wait_for_the_lock_ends_on_a_dead_link(scene: Scene) -> None:
@@ -411,7 +411,7 @@ def test_a_wait_for_the_lock_ends_on_a_dead_link(scene: Scene) -> None:
         began = time.monotonic()
         with pytest.raises(UnavailableError):
             store.lock(ME, 0.6).__enter__()
-        assert time.monotonic() - began < 0.6 + 1 + 0.6
+        assert time.monotonic() - began < 0.6 + 1 + SLACK
     store.close()
 
 
@@ -440,7 +440,7 @@ def test_no_rights(scene: Scene, call: str) -> None:
     began = time.monotonic()
     with pytest.raises(StoreError, match=f"refuses access to {scene.path}") as e:
         calls[call]()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SLACK < DEADLINE
     assert (e.value.exit_status, e.value.retriable) == (1, False)
     assert "ACL" in e.value.remedy
 
@@ -469,19 +469,19 @@ def test_a_wait_survives_its_session(scene: Scene) -> None:
     got = threading.Event()
 
     def wait() -> None:
-        with scene.store.lock(OTHER, 20):
+        with scene.store.lock(OTHER, 60):
             got.set()
 
     waiting = threading.Thread(target=wait)
     with scene.other.lock(ME, 0):
         waiting.start()
-        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 2, 5)
+        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 2, 30)
         scene.proxy.switch(Mode.REFUSE)
-        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 1, SESSION + 3)
+        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 1, SESSION + 30)
         scene.proxy.switch(Mode.PASS)
-        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 2, 5)
+        wait_for(lambda: len(scene.direct.get_children(f"{scene.path}/lock")) == 2, 30)
         assert not got.is_set()
-    assert got.wait(5)
+    assert got.wait(30)
     waiting.join()
 
 

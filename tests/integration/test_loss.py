@@ -92,7 +92,7 @@ def goes_on(job: Job, line: str, until: Callable[[], bool]) -> Process:
     "kind",
     [
         "recreated and refilled",
-        "expired",
+        pytest.param("expired", marks=pytest.mark.full),
         pytest.param("recreated", marks=pytest.mark.full),
         pytest.param("beyond the end", marks=pytest.mark.full),
     ],
@@ -110,6 +110,7 @@ def test_loss(committed: Job, topics: Topics, kind: str) -> None:
     assert committed.landed() == once(topic, left)
 
 
+@pytest.mark.full
 def test_recreated_after_landing(topics: Topics, job: Callable[..., Job]) -> None:
     """The same offsets of the old and the new topic lie in the sink side by side, under names of their generation."""
     topic = topics.create(1)

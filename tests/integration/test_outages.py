@@ -1,10 +1,10 @@
-"""A server killed with a batch in flight and back 10 s later: the run waits or exits 69, the next launch finishes."""
+"""Servers killed with a batch in flight and back 10 s later: the run waits or exits 69, the next launch finishes."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from demonstration.counter import count, published
@@ -47,16 +47,17 @@ def daemons(kafka: Kafka, zookeeper: ZooKeeper, hdfs: Hdfs) -> dict[str, Daemon]
 
 
 @pytest.mark.parametrize(
-    "name",
+    "names",
     [
-        "ZooKeeper",
-        "broker",
+        "ZooKeeper broker",
+        pytest.param("ZooKeeper", marks=pytest.mark.full),
+        pytest.param("broker", marks=pytest.mark.full),
         pytest.param("NameNode", marks=pytest.mark.full),
         pytest.param("DataNode", marks=pytest.mark.full),
     ],
 )
 def test_outage(
-    name: str,
+    names: str,
     daemons: dict[str, Daemon],
     kafka: Kafka,
     zookeeper: ZooKeeper,
@@ -64,7 +65,7 @@ def test_outage(
     job: Callable[..., Job],
 ) -> None:
     """SIGKILL in mid-batch: 0 or 69 and nothing else, then a launch that lands all, exact by the producer's log."""
-    topic = f"outage-{name.lower()}-{time.time_ns()}"
+    topic = f"outage-{time.time_ns()}"
     made = job(
         topic,
         offsets__store=f"zookeeper://{zookeeper.hosts}/outages/{topic}",
@@ -79,9 +80,9 @@ def test_outage(
     )
     run = made.start("--available-now")
     made.wait_in_flight()
-    outage(daemons[name], made.open_gate)
+    outage([daemons[name] for name in names.split()], made.open_gate)
     status = run.wait().status
-    print(f"{name}: exit {status}, {run.summary['exitReason']}")
+    print(f"{names}: exit {status}, {run.summary['exitReason']}")
     assert status in (0, 69), run.said
     assert "Traceback" not in run.said
     if status == 69:
@@ -94,12 +95,15 @@ def test_outage(
     assert made.register().pending is None
 
 
-def outage(daemon: Daemon, meanwhile: Callable[[], None]) -> None:
-    """Kills it, does something while it is away, and has it back after AWAY_SECONDS."""
-    daemon.kill()
+def outage(daemons: Sequence[Daemon], meanwhile: Callable[[], None]) -> None:
+    """Kills them, does something while they are away, and has them back after AWAY_SECONDS."""
+    for daemon in daemons:
+        daemon.kill()
     gone = time.monotonic()
     meanwhile()
     threading.Event().wait(AWAY_SECONDS - (time.monotonic() - gone))  # the outage itself, not a wait for anything
-    daemon.start()
-    daemon.wait_ready()
-    wait_for(lambda: daemon.alive, 10, "the server to stay")
+    for daemon in daemons:
+        daemon.start()
+    for daemon in daemons:
+        daemon.wait_ready()
+        wait_for(lambda daemon=daemon: daemon.alive, 10, "the server to stay")  # type: ignore[misc]

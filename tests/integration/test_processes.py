@@ -66,8 +66,11 @@ def test_sigterm_to_the_driver_drains(gated: Job, topic: str) -> None:
 
 
 def test_no_half_outlives_the_other(gated: Job, topic: str) -> None:
-    """SIGKILL to the driver or the JVM, SIGTERM to spark-submit: all is gone in 10 s; the last launch finishes."""
-    for victim, number in (("driver", signal.SIGKILL), ("jvm", signal.SIGKILL), ("jvm", signal.SIGTERM)):
+    """SIGKILL to the JVM, SIGTERM to spark-submit: all is gone in 10 s; the last launch finishes.
+
+    Drivers are killed by tests/crash/test_submit.py, which looks at what is left of them too.
+    """
+    for victim, number in (("jvm", signal.SIGKILL), ("jvm", signal.SIGTERM)):
         launch = gated.submit()
         gated.wait_in_flight()
         processes = launch.family()

@@ -167,7 +167,8 @@ def test_register_lost_before_any_batch(topics: Topics, job: Callable[..., Job])
     assert made.run().status == 0
 
 
-@pytest.mark.parametrize("logged", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("logged", [True, False])
 def test_znode_lost_with_a_batch_prepared(
     zookeeper: ZooKeeper, topics: Topics, job: Callable[..., Job], logged: bool
 ) -> None:

@@ -64,6 +64,7 @@ def read(hdfs: Hdfs, path: str) -> bytes:
         return bytes(reader.read())
 
 
+@pytest.mark.full
 def test_kafka_keeps_its_records_over_a_kill(kafka: Kafka, topic: str) -> None:
     """SIGKILL of the broker and a restart: same port, same data."""
     before = kafka.bootstrap
@@ -92,6 +93,7 @@ def test_a_client_that_comes_through_the_proxy_stays_behind_it(kafka: Kafka, top
         AdminClient({"bootstrap.servers": kafka_proxy.address, "log_level": 0}).list_topics(timeout=1)
 
 
+@pytest.mark.full
 def test_zookeeper_keeps_its_nodes_over_a_kill(zookeeper: ZooKeeper) -> None:
     """SIGKILL and a restart: an acknowledged write is there."""
     path = f"/{uuid.uuid4().hex}"
@@ -117,6 +119,7 @@ def granted_timeout(client: KazooClient) -> int:
     return int(line.split("to=")[1].split(",")[0])
 
 
+@pytest.mark.full
 def test_hdfs_keeps_its_files_over_a_kill_of_either_daemon(hdfs: Hdfs) -> None:
     """SIGKILL of the NameNode, then of the DataNode: the file reads back each time."""
     path = f"/tmp/{uuid.uuid4().hex}"

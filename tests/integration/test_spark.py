@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import pytest
 from demonstration.counter import published
 
 from servers.daemon import wait_for
@@ -167,6 +168,7 @@ def filled(url: str) -> list[dict[str, Any]]:
     return [batch for batch in listed if batch["inputSize"] and batch["status"] == "COMPLETED"]
 
 
+@pytest.mark.full
 def test_older_spark(topics: Topics, job: Callable[..., Job], pyspark35: Path) -> None:
     """The same code on pyspark 3.5 lands each record once, and a worker's later tasks read no archive anew."""
     topic = topics.create()
