@@ -1,0 +1,180 @@
+"""Batches of direct sinks on the driver: what the register says while tasks write, and how a pending one is redone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offsets.errors import LostBatchError, UnavailableError
+from offsets.filesystems import LocalFilesystem
+from offsets.manager import OffsetManager, current_owner
+from offsets.planning import Plan
+from offsets.protocol import DIRECT, PROFILES
+from offsets.stores.base import MemoryStore
+from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, OffsetRange, State, TopicState
+from streaming.run.batch import Batch, Stopwatch
+from streaming.run.committer import Committer
+from streaming.run.pacing import Pace, Pacing
+from streaming.run.pending import written_again
+from streaming.run.runner import Drain, Runner
+from streaming.sinks.batch_log import logged_numbers
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
+from streaming.tasks.result import TaskResult
+
+RANGES = (OffsetRange("t", 0, 0, 10), OffsetRange("t", 1, 0, 5))
+
+
+class Broken(Exception):
+    """What tasks raise."""
+
+
+class World:
+    """One register and one sink, over which drivers come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.sink = MemoryStore(), StagedFileSink(LocalFilesystem(f"{folder}/lake"))
+        manager = OffsetManager(self.store, current_owner("first"))
+        manager.read()
+        manager.create("a" * 32, {"t": TopicState("id", {0: 0, 1: 0})})
+
+    def driver(self, guarantee: str) -> tuple[OffsetManager, Committer]:
+        manager = OffsetManager(self.store, current_owner("run"))
+        manager.read()
+        manager.take()
+        return manager, Committer(manager, self.sink, profile=PROFILES[guarantee, DIRECT])
+
+    @property
+    def logged(self) -> list[int]:
+        return logged_numbers(self.sink.filesystem, 0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def batch_of(state: State, plan: Plan | None) -> Batch:
+    plan = plan or Plan(RANGES, state.topics)
+    return Batch(plan, StagingPlace(state.generation, state.epoch, state.seq), 1_700_000_000_000)
+
+
+def given(ranges: Sequence[OffsetRange]) -> list[TaskResult]:
+    return [TaskResult(r, (), r.size(), 0, 0, written=r.size()) for r in ranges]
+
+
+def run(world: World, guarantee: str, while_writing: Callable[[State], object], redo: bool = False) -> State:
+    """One driver's one batch; the register afterwards."""
+    manager, committer = world.driver(guarantee)
+    plan = written_again(manager.state) if redo else None
+    assert redo == (plan is not None)
+    batch = batch_of(manager.state, plan)
+
+    def tasks() -> list[TaskResult]:
+        while_writing(manager.state)
+        return given(batch.plan.ranges)
+
+    committer.run(batch, tasks, Stopwatch())
+    return manager.state
+
+
+def broken(_: State) -> None:
+    raise Broken
+
+
+def until(state: State) -> dict[int, int]:
+    return dict(state.topics["t"].offsets)
+
+
+WHILE = {EXACTLY_ONCE: ({0: 0, 1: 0}, RANGES), AT_LEAST_ONCE: ({0: 0, 1: 0}, ()), AT_MOST_ONCE: ({0: 10, 1: 5}, ())}
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_what_the_register_says_while_tasks_write(world: World, guarantee: str) -> None:
+    """The ranges pinned, nothing at all, or already the end; afterwards always the end, and an entry in the log."""
+    seen: list[State] = []
+    after = run(world, guarantee, seen.append)
+    pending = seen[0].pending
+    assert (until(seen[0]), pending.ranges if pending else ()) == WHILE[guarantee]
+    assert pending is None or pending.manifest is None
+    assert (until(after), after.pending, after.seq) == ({0: 10, 1: 5}, None, 1)
+    assert world.logged == [0]
+
+
+def test_a_failed_batch_is_pending_free_or_lost(tmp_path: Path) -> None:
+    """Exactly-once leaves its ranges pinned, at-least-once the register as it was; at-most-once names what is lost."""
+    for guarantee, error in ((EXACTLY_ONCE, Broken), (AT_LEAST_ONCE, Broken), (AT_MOST_ONCE, LostBatchError)):
+        world = World(tmp_path / guarantee)
+        with pytest.raises(error) as raised:
+            run(world, guarantee, broken)
+        assert error is Broken or "t-0[0,10), t-1[0,5)" in str(raised.value)
+        manager, _ = world.driver(guarantee)
+        assert (manager.state.pending is not None) == (guarantee == EXACTLY_ONCE)
+        assert until(manager.state) == ({0: 10, 1: 5} if guarantee == AT_MOST_ONCE else {0: 0, 1: 0})
+        assert world.logged == []
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_a_pending_batch_is_written_and_committed_by_any_guarantee(world: World, guarantee: str) -> None:
+    """The very ranges, which stay pinned meanwhile; then the next batch is an ordinary one."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    seen: list[State] = []
+    after = run(world, guarantee, seen.append, redo=True)
+    assert seen[0].pending is not None
+    assert seen[0].pending.ranges == RANGES
+    assert (until(after), after.pending) == ({0: 10, 1: 5}, None)
+    assert world.logged == [0]
+
+
+def test_a_redo_that_fails_loses_nothing(world: World) -> None:
+    """Also under at-most-once, and if the outcome is not known: the batch stays pending for the next launch."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+
+    def away(_: State) -> None:
+        raise UnavailableError("away")
+
+    with pytest.raises(UnavailableError):
+        run(world, AT_MOST_ONCE, away, redo=True)
+    run(world, AT_MOST_ONCE, lambda _: None, redo=True)
+
+
+def test_a_run_begins_with_the_pending_batch(world: World) -> None:
+    """Whatever Kafka has by now: it is not even asked before those ranges are committed."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    manager, committer = world.driver(EXACTLY_ONCE)
+
+    class Planner:
+        skips = False
+        latest: dict[Any, int] = {}  # noqa: RUF012
+
+        def next(self, cursor: Any) -> Plan:
+            return Plan((), cursor)
+
+        def confirm(self, plan: Plan) -> None: ...
+
+        def learn(self, batch: Any) -> None: ...
+
+    runner = Runner(
+        manager,
+        Planner(),  # type: ignore[arg-type]
+        committer,
+        lambda rdd, place: given(rdd),  # type: ignore[arg-type]
+        lambda report: None,
+        Drain(),
+        Pacing(Pace(0.0, to_ends=True)),
+    )
+    first = datetime(2026, 11, 21, 12)
+    ranges = runner.plan(first)
+    assert tuple(ranges) == RANGES
+    runner.run_batch(first, ranges)  # type: ignore[arg-type]
+    assert runner.failure is None
+    assert until(manager.state) == {0: 10, 1: 5}
+    assert runner.plan(datetime(2026, 11, 21, 13)) == ()
+    assert runner.reason
