@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from offsets.codec import decode_state
 from offsets.errors import FencedError, ProtocolError, StreamError, UnavailableError
 from offsets.manager import OffsetManager
-from offsets.planning import TopicSnapshot, plan
+from offsets.planning import TopicSnapshot, find_losses, give_up, plan
 from offsets.rate import Limits
 from offsets.stores.base import MemoryStore, Versioned
 from offsets.structs import OffsetRange, Owner, State, TopicState
@@ -155,6 +155,18 @@ class Register(RuleBasedStateMachine):
     def reset(self, i: int, place: int) -> None:
         self.attempt(i, lambda: self.drivers[i].reset({"t": TopicState("id", {0: place})}, "test"))
 
+    @rule(i=drivers, lost=st.integers(1, 3))
+    def skip(self, i: int, lost: int) -> None:
+        """Retention has deleted records that driver i, by its own view of the register, has yet to read."""
+
+        def step() -> None:
+            topics = self.drivers[i].state.topics
+            now = {"t": TopicSnapshot("id", {p: (o + lost, o + lost) for p, o in topics["t"].offsets.items()})}
+            given_up = give_up(topics, now, find_losses(topics, now))
+            self.drivers[i].skip(given_up.topics, given_up.losses)
+
+        self.attempt(i, step)
+
     @precondition(lambda self: len(self.store.history) > self.checked)
     @invariant()
     def each_write_follows_from_the_one_before(self) -> None:
@@ -174,11 +186,17 @@ def check_step(old: State, new: State) -> None:
     assert new.nonce != old.nonce
     assert new.epoch == old.epoch + (new.step == "take")
     assert (new.step == "take") or new.owner == old.owner, "only a take changes the owner"
-    assert new.generation == old.generation + (new.step == "reset")
+    assert new.generation == old.generation + (new.step in ("reset", "skip"))
     assert new.seq == old.seq + (new.step == "commit")
     if new.step != "reset":
         before, after = old.topics["t"].offsets, new.topics["t"].offsets
         assert all(after[p] >= offset for p, offset in before.items())
+    if new.step == "skip":
+        assert old.pending is None
+        moved = {p: (offset, new.topics["t"].offsets[p]) for p, offset in old.topics["t"].offsets.items()}
+        assert {loss.partition: (loss.from_offset, loss.until_offset) for loss in new.losses} == moved
+    else:
+        assert new.losses == (old.losses if new.step == "take" else ()), "until the first batch"
     if new.step == "prepare":
         assert old.pending is None
         assert new.pending is not None
@@ -188,7 +206,7 @@ def check_step(old: State, new: State) -> None:
         assert new.topics["t"].offsets == {**old.topics["t"].offsets, **ends}
     assert (
         (new.pending is None)
-        if new.step in ("commit", "reset")
+        if new.step in ("commit", "reset", "skip")
         else (new.step == "prepare" or new.pending == old.pending)
     )
 
