@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from offsets.structs import Pending
 from streaming.overview.values import Overview, Row, ago, iso
 from streaming.run.progress import loss_objects
 
@@ -28,6 +29,14 @@ def print_table(overview: Overview, file: TextIO) -> None:
         console.print(f"{name + ':':14} {text}")
 
 
+def _pending(pending: Pending) -> str:
+    if pending.manifest is None:
+        return (
+            f"of a direct sink may be written in part: {', '.join(map(str, pending.ranges))}; the next launch writes it"
+        )
+    return f"is prepared, {pending.manifest.files} files; the next launch finishes it"
+
+
 def facts(overview: Overview) -> Iterator[tuple[str, str]]:
     """What stands below the table."""
     state, now = overview.register, overview.now
@@ -37,8 +46,7 @@ def facts(overview: Overview) -> Iterator[tuple[str, str]]:
     else:
         yield "next batch", f"{state.seq} (generation {state.generation}, epoch {state.epoch})"
         if state.pending:
-            files = state.pending.manifest.files if state.pending.manifest else 0
-            yield "pending", f"batch {state.seq} is prepared, {files} files; the next launch finishes it if no run does"
+            yield "pending", f"batch {state.seq} {_pending(state.pending)} if no run does"
         if state.reason:
             yield "last reset", state.reason
         yield "last commit", moment(state.committed_ms, now)

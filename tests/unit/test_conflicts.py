@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from offsets.errors import ConfigError
+from streaming.config.conflicts import refuse_empty
 from streaming.config.reading import load
 from streaming.spark import conf
 from tests.unit import job_file
@@ -112,3 +113,14 @@ def test_clients_must_not_commit_or_reset_by_themselves(name: str, value: str) -
     (found,) = problems(f"kafka.{name}={value}")
     assert found.startswith(f"kafka.{name}: refused, it is always ")
     assert found.endswith(("the register alone says what was consumed", "it is never skipped"))
+
+
+def test_a_run_to_the_end_cannot_start_fresh() -> None:
+    """--available-now would begin where it ends, for ever: refused; any other run is fine, and so are other jobs."""
+    given = ("source.startFresh=true", "source.startingOffsets=latest", "job.delivery.guarantee=at-most-once")
+    fresh = load("job.cfg", JOB, given, {})
+    with pytest.raises(ConfigError, match="--available-now") as refused:
+        refuse_empty(fresh, available_now=True)
+    assert refused.value.exit_status == 2
+    refuse_empty(fresh, available_now=False)
+    refuse_empty(load("job.cfg", JOB, (), {}), available_now=True)

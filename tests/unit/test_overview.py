@@ -16,7 +16,7 @@ from offsets.filesystems import open_filesystem
 from offsets.manager import current_owner
 from offsets.planning import TopicSnapshot
 from offsets.stores import open_store
-from offsets.structs import TopicState
+from offsets.structs import OffsetRange, TopicState
 from streaming.commands import show_offsets
 from streaming.overview import looks
 from streaming.overview.values import Row, ago, last_success, rows, strangers, successful_end
@@ -175,3 +175,11 @@ def test_reports_of_others_are_no_success() -> None:
     strange: list[dict[str, Any]] = [{}, {"exitStatus": 0}, {"exitStatus": 0, "timestamp": 1, "durationMs": []}]
     assert [successful_end(report) for report in strange] == [None, None, None]
     assert last_success(None, strange) is None
+
+
+def test_a_direct_sinks_pending_batch_is_told_with_its_ranges(lake: Lake, show: Show) -> None:
+    """What may be written in part, and that the next launch writes it again."""
+    lake.run(2)
+    range_ = OffsetRange("orders", 0, 20, 25)
+    lake.manager.prepare(lake.manager.state.topics, (range_,), None)
+    assert "batch 2 of a direct sink may be written in part: orders-0[20,25); the next launch writes it" in show()[1]
