@@ -21,8 +21,8 @@ from servers.kafka_server import Kafka
 from servers.spark_cluster import SparkCluster
 from servers.zookeeper_server import ZooKeeper
 
-KILLS = 10
-RECORDS = 60_000
+KILLS = 6
+RECORDS = 40_000
 BATCH = 2_000
 SECONDS = 180.0
 # The first attempt at partition 0 is slow enough for a copy of it to be started, and to be overtaken by it.
@@ -68,7 +68,7 @@ def test_executors_and_workers_die(
     launched: Callable[[], Launch],
     tmp_path: Path,
 ) -> None:
-    """Ten kills in mid-batch, executors and workers in turn: every record once, by runs that go on or are repeated."""
+    """Six kills in mid-batch, executors and workers in turn: every record once, by runs that go on or are repeated."""
     topic, log = produced(RECORDS)
     sink_url = f"webhdfs://{hdfs.webhdfs}/lake/{tmp_path.name}"
     store_url = f"zookeeper://{zookeeper.hosts}/{tmp_path.name}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from offsets.stores import open_store
 from servers.hdfs_server import Hdfs
 from tests.integration.jobs import Job, Topics, once
@@ -12,6 +14,7 @@ from tests.integration.jobs import Job, Topics, once
 BATCH = 20  # records of two partitions
 
 
+@pytest.mark.full
 def test_a_job_on_hdfs_alone(topics: Topics, job: Callable[..., Job], hdfs: Hdfs) -> None:
     """A launch beside a running one leaves with 75; after SIGKILL of that one the next takes over and lands the rest.
 
