@@ -13,9 +13,11 @@ from offsets.errors import DataLossError, StreamError
 from offsets.filesystems import open_filesystem
 from offsets.planning import TopicSnapshot
 from offsets.stores import open_store
-from offsets.structs import Loss, LossRecord, LostRange, OffsetRange, State
+from offsets.structs import Loss, LossRecord, LostRange, OffsetRange, State, TopicPartition
 from streaming.config.reading import load
 from streaming.source import planner
+from streaming.verification.holes import Holes
+from streaming.verification.tiling import Generation
 from streaming.verification.verify import verify
 from tests.contract.lakes import killed_at
 from tests.unit.job_file import JOB
@@ -177,3 +179,34 @@ def test_a_hole_without_a_record_is_found(kafka: Kafka) -> None:
     (record,) = kafka.world.lake.glob("_losses/*.json")
     record.write_bytes(record.read_bytes().replace(b"[[0,4]]", b"[[0,5]]"))
     assert kafka.findings()[1] == ["damaged-entry"]
+
+
+def test_a_register_lost_after_a_skip_comes_back_behind_the_hole(kafka: Kafka) -> None:
+    """Nothing was left to read, so no batch tells of the new generation: the skip itself has left where it begins."""
+    kafka.now = (6, 6)
+    kafka.world.run()
+    for file in (kafka.world.lake.parent / "offsets" / "state").iterdir():
+        file.unlink()
+    kafka.world.run(recover="register")
+    assert (kafka.register.generation, kafka.register.topics["t"].offsets) == (1, {0: 6})
+    assert kafka.findings() == (["EXPIRED t-0 [4,6), skipped by generation 1"], [])
+
+
+@pytest.mark.parametrize(
+    ("begun", "losses", "kinds"),
+    [
+        ({0: 6, 1: 9}, {1: (EXPIRED,)}, []),
+        ({0: 6, 1: 11}, {1: (EXPIRED,)}, ["gap"]),
+        ({0: 6, 1: 7}, {1: (EXPIRED,)}, ["overlap"]),
+        ({0: 6, 1: 11}, {}, []),
+    ],
+    ids=["explained", "a gap", "an overlap", "a person's reset"],
+)
+def test_a_generation_behind_losses_moves_no_other_partition(
+    begun: dict[int, int], losses: dict[int, tuple[LostRange, ...]], kinds: list[str]
+) -> None:
+    """Where a generation begins that a record explains, the record must explain all of it."""
+    ends, begins = ({TopicPartition("t", p): at for p, at in places.items()} for places in ({0: 4, 1: 9}, begun))
+    holes = Holes(None, losses)
+    holes.check([Generation(0, dict(ends), ends), Generation(1, begins, dict(begins))])
+    assert [(f.kind, f.where) for f in holes.findings] == [(kind, "t-1") for kind in kinds]
