@@ -23,13 +23,15 @@ class TopicSnapshot:
 
     `end` is the last stable offset: what a reader of committed records can reach.  `epochs`: the partitions' leader
     epochs, as far as brokers tell them.  `truncated`: where the log that the register knows ends, for every partition
-    in which that is before its offset: what lies behind that end are other records.
+    in which that is before its offset: what lies behind that end are other records.  `high_watermarks`: where the logs
+    end with what open transactions have written; at most so, as they are read before the ends.
     """
 
     id: str
     partitions: Mapping[int, tuple[int, int]]
     epochs: Mapping[int, int] = field(default_factory=dict)
     truncated: Mapping[int, int] = field(default_factory=dict)
+    high_watermarks: Mapping[int, int] = field(default_factory=dict)
 
 
 class Led(NamedTuple):

@@ -22,6 +22,7 @@ from streaming.run.pausing import pause_in_force
 from streaming.sinks.losses import last_losses
 from streaming.sinks.runs import reports
 from streaming.source.broker import Broker
+from streaming.source.open_transactions import held_back, reported, told
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
@@ -36,9 +37,16 @@ def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] =
     began, before, holder = time.monotonic(), register(store, config), store.holder()
     known = before.topics if before else {}
     snapshot = attempt(lambda: ask_kafka(config, sorted(known)), unseen) if known else {}
-    pause, success, losses = attempt(
-        lambda: (pause_in_force(sink), last_success(before, reports(sink)), last_losses(sink)), unseen
-    ) or (None, last_success(before, ()), None)
+    pause, success, losses, earlier = attempt(
+        lambda: (
+            pause_in_force(sink),
+            last_success(before, reports(sink)),
+            last_losses(sink),
+            reported(reports(sink)),
+        ),
+        unseen,
+    ) or (None, last_success(before, ()), None, {})
+    held = held_back(snapshot or {}, earlier, time.time())
     if holder:
         sleep(max(0.0, MOMENT_SECONDS - (time.monotonic() - began)))
     after = register(store, config)
@@ -55,7 +63,8 @@ def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] =
         losses=losses,
         last_success=max(filter(None, (success, last_success(after, ()))), default=None),
         unseen=tuple(unseen),
-        notes=tuple(strangers(known, snapshot)) if snapshot is not None else (),
+        notes=(*strangers(known, snapshot), *told(held, time.time())) if snapshot is not None else (),
+        held=held,
     )
 
 

@@ -93,6 +93,7 @@ def as_json(overview: Overview) -> dict[str, Any]:
             for r in overview.rows
         ],
         "lag": overview.lag,
+        "openTransactions": overview.held,
         "generation": state.generation if state else None,
         "epoch": state.epoch if state else None,
         "nextBatch": state.seq if state else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from offsets.planning import TopicSnapshot
 from offsets.structs import LossRecord, Owner, State, TopicState
 from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause
+from streaming.source.open_transactions import Held
 
 
 class Row(NamedTuple):
@@ -44,6 +45,7 @@ class Overview:
     losses: LossRecord | None = None  # the last ones that were skipped
     unseen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    held: Held = field(default_factory=dict)  # by open transactions
 
     @property
     def lag(self) -> int | None:

@@ -40,8 +40,10 @@ from streaming.run.stages import stage_with
 from streaming.run.terminal import Advance, progress_bar
 from streaming.run.writes import write_with
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.sinks.runs import reports
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
+from streaming.source.open_transactions import TransactionWatch, reported
 from streaming.source.planner import Planner, behind, ends, first_snapshot
 from streaming.source.subscription import Snapshot
 from streaming.spark.conf import refuse_told
@@ -159,7 +161,9 @@ class Launch:
         with closing(Broker(config.kafka, SERVE_SECONDS)) as broker:
             limits = Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
             skip = losses.skip if config.on_data_loss == SKIP else None
-            planner = Planner(broker, config.subscription, limits, targets, config.job, skip=skip)
+            watch = TransactionWatch(lambda: reported(reports(sink.filesystem)))
+            self.progress.transactions = watch
+            planner = Planner(broker, config.subscription, limits, targets, config.job, skip=skip, watch=watch.see)
             nothing_new = (
                 available_now
                 and manager.state.pending is None

@@ -10,6 +10,7 @@ from typing import Any
 
 from offsets.structs import LossRecord, Manifest, OffsetRange, TopicPartition
 from streaming.sinks.names import is_data
+from streaming.source.open_transactions import TransactionWatch
 from streaming.tasks.result import TaskResult
 
 Offsets = dict[str, dict[str, int]]
@@ -86,6 +87,7 @@ class RunProgress:
     start: Offsets = field(default_factory=dict)
     end: Offsets = field(default_factory=dict)
     latest: Offsets = field(default_factory=dict)
+    transactions: TransactionWatch | None = None
     losses: list[LossRecord] = field(default_factory=list)  # that the run has skipped, or found without a record
 
     def __post_init__(self) -> None:
@@ -137,6 +139,7 @@ class RunProgress:
                     "endOffset": self.end,
                     "latestOffset": self.latest,
                     "numInputRows": self.records,
+                    "openTransactions": self.transactions.held if self.transactions else {},
                 }
             ],
             "sink": {"description": self.sink, "numOutputRows": self.rows},

@@ -23,8 +23,6 @@ from streaming.source.client import open_admin
 from streaming.source.truncation import truncated
 
 T = TypeVar("T")
-Spans = dict[int, tuple[int, int]]
-Epochs = dict[int, int]
 RETRY_SECONDS = 0.1
 
 _ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
@@ -39,6 +37,14 @@ _NOT_ADMITTED = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAIL
 class _Description(NamedTuple):
     id: str
     partitions: tuple[int, ...]
+
+
+class _Offsets(NamedTuple):
+    """Of one topic, by partition."""
+
+    spans: dict[int, tuple[int, int]]
+    epochs: dict[int, int]
+    highs: dict[int, int]
 
 
 class _Again(Exception):
@@ -126,24 +132,34 @@ class Broker:
         if after != before:
             raise _Again("topics are being created, deleted or enlarged")
         self._seen = {topics: after}
-        return {topic: TopicSnapshot(seen.id, *offsets.get(topic, ({}, {}))) for topic, seen in after.items()}
+        nothing: _Offsets = _Offsets({}, {}, {})
+        return {
+            topic: TopicSnapshot(seen.id, of.spans, of.epochs, high_watermarks=of.highs)
+            for topic, seen in after.items()
+            for of in (offsets.get(topic, nothing),)
+        }
 
     def _describe(self, topics: tuple[str, ...], left: float) -> dict[str, _Description]:
         futures = self._client.describe_topics(TopicCollection(list(topics)), request_timeout=left)
         found = ((topic, self._result(f, left, topic, absent=True)) for topic, f in futures.items())
         return {t: _Description(str(d.topic_id), tuple(sorted(p.id for p in d.partitions))) for t, d in found if d}
 
-    def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, tuple[Spans, Epochs]]:
+    def _offsets(self, described: Mapping[str, _Description], left: float) -> dict[str, _Offsets]:
         wanted = [Place(t, p) for t, d in described.items() for p in d.partitions]
-        specs = (OffsetSpec.earliest(), OffsetSpec.latest())
-        firsts, ends = (self._ask_offsets(dict.fromkeys(wanted, spec), left) for spec in specs)
-        found: dict[str, tuple[Spans, Epochs]] = {}
+        questions = (
+            # First: what was written between the two questions must not look like an open transaction's.
+            (OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED),
+            (OffsetSpec.earliest(), IsolationLevel.READ_COMMITTED),
+            (OffsetSpec.latest(), IsolationLevel.READ_COMMITTED),
+        )
+        asked = [self._ask_offsets(dict.fromkeys(wanted, spec), left, level) for spec, level in questions]
+        found: dict[str, _Offsets] = {}
         for tp in wanted:
-            first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}") for f in (firsts, ends))
-            spans, epochs = found.setdefault(tp.topic, ({}, {}))
-            spans[tp.partition] = (first.offset, end.offset)
+            high, first, end = (self._result(f[tp], left, f"{tp.topic}-{tp.partition}") for f in asked)
+            of = found.setdefault(tp.topic, _Offsets({}, {}, {}))
+            of.spans[tp.partition], of.highs[tp.partition] = (first.offset, end.offset), high.offset
             if end.leader_epoch is not None:
-                epochs[tp.partition] = end.leader_epoch
+                of.epochs[tp.partition] = end.leader_epoch
         return found
 
     def _look_up(self, times: Mapping[TopicPartition, int], left: float) -> dict[TopicPartition, int | None]:
@@ -152,11 +168,15 @@ class Broker:
         found = {tp: self._result(asked[Place(*tp)], left, f"{tp.topic}-{tp.partition}").offset for tp in times}
         return {tp: offset if offset >= 0 else None for tp, offset in found.items()}
 
-    def _ask_offsets(self, wanted: Mapping[Place, OffsetSpec], left: float) -> Mapping[Any, Any]:
+    def _ask_offsets(
+        self,
+        wanted: Mapping[Place, OffsetSpec],
+        left: float,
+        level: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> Mapping[Any, Any]:
         """Sends at once, one request a broker; under read_committed the latest offset is the last stable one."""
         if not wanted:
             return {}
-        level = IsolationLevel.READ_COMMITTED
         return self._client.list_offsets(dict(wanted), isolation_level=level, request_timeout=left)
 
     def _list_topics(self, left: float) -> Any:

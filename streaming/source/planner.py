@@ -24,7 +24,7 @@ class Planner:
     """Plans from the register's topics, within `limits` and what backpressure makes of the batches it is told of.
 
     `targets` (exclusive ends) bound an --available-now run; None: no end.  `skip`: lets the job go on behind a loss, by
-    beginning a generation there, whose topics it returns; None: a loss is an error.
+    beginning a generation there, whose topics it returns; None: a loss is an error.  `watch` is shown every look.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class Planner:
         job: str = "JOB.cfg",
         sleep: Callable[[float], None] = time.sleep,
         skip: Skip | None = None,
+        watch: Callable[[Snapshot], None] = lambda _: None,
     ) -> None:
         self._broker, self._subscription, self._limits = broker, subscription, limits
         self._targets, self._job, self._sleep = targets, job, sleep
-        self._skip = skip
+        self._skip, self._watch = skip, watch
         self._estimate: Estimate | None = None
         self.latest: Mapping[TopicPartition, int] = {}  # ends as last seen, for lag
 
@@ -110,6 +111,7 @@ class Planner:
 
     def _plan(self, cursor: Mapping[str, TopicState], snapshot: Snapshot) -> Plan:
         self.latest = ends(snapshot)
+        self._watch(snapshot)
         named = included(self._subscription, cursor)
         limits = replace(self._limits, estimate=limit(self._estimate, self._limits.rates))
         planned = plan(named, snapshot, limits, self._targets, self._job)

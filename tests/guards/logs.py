@@ -40,7 +40,7 @@ def transaction(writer: Producer, topic: str, partition: int, count: int, outcom
     """A transaction of so many records; an open one stays open until the writer ends it."""
     writer.begin_transaction()
     for n in range(count):
-        writer.produce(topic, f"{outcome} {n}".encode(), partition=partition)
+        writer.produce(topic, f"{outcome} {n}".encode(), key=b"%d" % n, partition=partition)
     assert writer.flush(30) == 0
     if outcome == COMMITTED:
         writer.commit_transaction(30)

@@ -16,6 +16,7 @@ import pytest
 import streaming.run.launch
 from offsets import failpoints
 from streaming.commands.run_stream import main
+from streaming.commands.show_offsets import main as show
 from streaming.fetching import kept
 from tests.crash.plain.driver import no_spark, run_batches
 from tests.integration.jobs import Job, command_in
@@ -111,3 +112,12 @@ def stopped(job: Job, status: int, at: Mapping[str, Act] = {}) -> str:
 def obeyed(job: Job, line: str) -> Ended:
     """Types the command that the line ends with."""
     return landed_by(job, *command_in(line, str(job.path)))
+
+
+def show_offsets(job: Job) -> dict[str, Any]:
+    """What `show_offsets.py JOB.cfg --format json` prints."""
+    out = StringIO()
+    with rehearsed(), redirect_stdout(out):
+        assert show("", [str(job.path), "--format", "json"]) == 0
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found

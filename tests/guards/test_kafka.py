@@ -10,6 +10,7 @@ import pytest
 from servers.daemon import wait_for
 from servers.kafka_server import Kafka
 from streaming.fetching.source import CLIENTS
+from streaming.source import open_transactions
 from tests.guards.logs import (
     ABORTED,
     COMMITTED,
@@ -21,7 +22,7 @@ from tests.guards.logs import (
     transaction,
     transactional,
 )
-from tests.guards.rehearsal import landed_by, launch, obeyed, stopped
+from tests.guards.rehearsal import landed_by, launch, obeyed, show_offsets, stopped
 from tests.integration.jobs import Job, Topics, once
 
 Jobs = Callable[..., Job]
@@ -73,6 +74,39 @@ def test_a_range_without_a_record_is_committed(kafka: Kafka, job: Jobs) -> None:
     assert made.offsets(topic) == {0: 6}
     assert not made.landed()
     assert landed_by(made).summary["exitReason"] == "nothing new"
+
+
+def test_a_frozen_last_stable_offset(kafka: Kafka, job: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction stays open: what lies before it lands, nothing behind it is read or committed, and summary,
+    show_offsets and, once it has not moved for a while, a warning say how much it holds back and since when (K3)."""
+    topic = created(kafka)
+    writer = transactional(kafka)
+    transaction(writer, topic, 0, 3, COMMITTED)
+    transaction(writer, topic, 0, 5, OPEN)
+    transaction(transactional(kafka), topic, 0, 2, COMMITTED)
+    made = job(topic)
+    first = landed_by(made)
+    assert made.offsets(topic) == {0: 4}
+    found = first.summary["sources"][0]["openTransactions"][topic]["0"]
+    assert (found["lastStableOffset"], found["lastStableOffsetLag"]) == (4, 8)
+    assert not first.lines("WARNING")
+    monkeypatch.setattr(open_transactions, "FROZEN_SECONDS", 0.0)
+    second = landed_by(made)
+    assert second.summary["exitReason"] == "nothing new"
+    (line,) = second.lines("WARNING")
+    told = f"{topic}-0: an open transaction holds back 8 records from offset 4 on, since {found['since']}"
+    assert line.startswith(told)
+    shown = show_offsets(made)
+    assert shown["openTransactions"][topic]["0"] == found
+    assert any(note.startswith(told) for note in shown["notes"])
+    assert made.offsets(topic) == {0: 4}
+    writer.commit_transaction(30)
+    wait_for(lambda: last_stable(kafka, topic) == 13, 30, "the transaction to end")
+    monkeypatch.setattr(open_transactions, "FROZEN_SECONDS", 60.0)
+    third = landed_by(made)
+    assert third.summary["sources"][0]["openTransactions"] == {}
+    assert made.landed() == all_readable(kafka, topic, 1)
+    assert show_offsets(made)["openTransactions"] == {}
 
 
 @pytest.mark.full
