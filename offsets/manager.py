@@ -94,12 +94,16 @@ class OffsetManager:
         return self._state
 
     def changed(self) -> bool:
-        """Whether somebody else has written since this driver last did.  It is fenced for good if so (rule M)."""
+        """Whether somebody else has written since this driver last read or wrote.
+
+        One that has taken the register is fenced for good if so (rule M).
+        """
+        had_read, known = self._has_read, self._known
         try:
             self.read()
         except FencedError:
             return True
-        return False
+        return had_read and self._known != known
 
     def create(self, app: str, topics: Mapping[str, TopicState]) -> State:
         """The first register: epoch 0, to be taken.  Only where `read` has found none."""

@@ -1,7 +1,8 @@
-"""What a driver says that was fenced without knowing it.  Decides nothing: it has stopped already.
+"""What a driver says that another one has overtaken without its knowing.  Decides nothing: it has stopped already.
 
 A driver that slept while another took over may first stumble over what that one did: staging that was swept, a batch
-log that is ahead.  Told as they look to it, such things would send a person to mend what is in order.
+log that is ahead, a marker without the register that it had looked for too early.  Told as they look to it, such things
+would send a person to mend what is in order.
 """
 
 from __future__ import annotations

@@ -57,11 +57,18 @@ def test_a_register_that_cannot_be_asked() -> None:
 
 
 def test_before_the_register_was_taken() -> None:
-    """A launch that owns nothing cannot be fenced: another one may write as it likes."""
+    """A launch that had looked before another one wrote has judged by what is over."""
+    store = Store()
+    manager = OffsetManager(store, current_owner("late"))
+    assert manager.read() is None
+    driver(store)
+    with pytest.raises(FencedError, match=r"taken over.*a marker without register"), fencing_told(manager):
+        raise RegisterError("a marker without register")
+
+
+def test_before_the_register_was_read() -> None:
+    """A launch that has not looked yet cannot have been overtaken."""
     store = Store()
     driver(store)
-    manager = OffsetManager(store, current_owner("late"))
-    manager.read()
-    driver(store)
-    with pytest.raises(RegisterError, match=r"^the log is ahead$"), fencing_told(manager):
-        raise RegisterError("the log is ahead")
+    with pytest.raises(RegisterError, match=r"^no rights$"), fencing_told(OffsetManager(store, current_owner("late"))):
+        raise RegisterError("no rights")
