@@ -1,7 +1,7 @@
 """Driver processes that start in a moment: the real run_stream.main, in a fork of a warm process, without Spark.
 
-All but Spark is real: servers, job file, lock, register, tasks, exit status.  In Spark's place a loop asks the runner
-for batches and calls the tasks in the driver itself.
+All but Spark is real.  What tests/crash/plain is for one tuple at a time, this is for any number of launches at once,
+each with streams of its own.
 """
 
 from __future__ import annotations
@@ -12,60 +12,23 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from offsets import failpoints
-from offsets.structs import OffsetRange
 from servers.daemon import wait_for
 from streaming.commands.run_stream import main
 from streaming.run import launch
-from streaming.run.runner import Runner
+from tests.crash.plain.driver import no_spark, run_batches
+from tests.crash.plain.faults import Fault, Trap
 from tests.integration.jobs import SECONDS, Process
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", __name__, "kazoo.client", "hdfs", "confluent_kafka.admin", "psutil"])
 Prelude = Callable[[], object]
-
-
-class Ranges(list[OffsetRange]):
-    """As much of an RDD as the stage needs; all in this process, one partition after the other."""
-
-    context = None
-
-    def mapPartitions(self, task: Callable[[Iterator[OffsetRange]], Iterator[Any]]) -> Ranges:
-        return Ranges(result for range_ in self for result in task(iter([range_])))
-
-    def collect(self) -> list[Any]:
-        return list(self)
-
-
-@contextmanager
-def no_spark(*_: object) -> Iterator[None]:
-    """In place of streaming.run.session.spark."""
-    yield None
-
-
-def run_batches(_: None, runner: Runner) -> None:
-    """In place of streaming.run.session.run_batches."""
-    over = threading.Event()
-
-    def tick() -> None:
-        while not over.is_set():
-            now = datetime.now()
-            if ranges := runner.plan(now):
-                runner.run_batch(now, Ranges(ranges))  # type: ignore[arg-type]
-
-    threading.Thread(target=tick, daemon=True).start()
-    try:
-        runner.wait(lambda: None, 0.02)
-    finally:
-        over.set()
 
 
 def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path | None) -> None:
@@ -86,21 +49,15 @@ def nothing() -> None:
 
 
 @dataclass(frozen=True)
-class KillAt:
-    """A prelude: SIGKILL at the nth time that the driver comes to a failpoint."""
+class At:
+    """A prelude: what happens at the `hit`-th time that the driver comes to a failpoint."""
 
-    name: str
-    nth: int = 1
+    point: str
+    action: str = "kill"  # or another one of tests.crash.plain.faults
+    hit: int = 1
 
     def __call__(self) -> None:
-        hits: list[str] = []
-
-        def hook(name: str) -> None:
-            hits.append(name)
-            if name == self.name and hits.count(name) == self.nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        failpoints.arm(hook)
+        failpoints.arm(Trap(Fault(self.point, self.action, self.hit)))
 
 
 class Forked:
