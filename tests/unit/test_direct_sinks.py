@@ -12,14 +12,16 @@ import pytest
 from offsets.errors import BatchError, ConfigError, DataLossError, Loss
 from offsets.filesystems import LocalFilesystem
 from offsets.structs import GUARANTEES, OffsetRange
+from streaming.config.reading import load
 from streaming.fetching.source import Client
 from streaming.records import Record
 from streaming.sinks import direct
 from streaming.sinks.direct import Declaration, declaration, refusal
 from streaming.sinks.names import StagingPlace
-from streaming.spark.shipping import beside
+from streaming.spark.shipping import beside, check_user_code
 from streaming.tasks import write
 from streaming.tasks.write import Claims, WriteTask
+from tests.unit import job_file
 
 RANGE = OffsetRange("orders", 0, 5, 9)
 RECORDS = [Record("orders", 0, offset, 0, 1, None, b"%d" % offset, ()) for offset in (5, 6, 8)]
@@ -213,3 +215,14 @@ def test_the_class_is_shipped_like_a_function(tmp_path: Path) -> None:
     """A module of it that lies beside the job file is found by the same name."""
     (tmp_path / "own.py").touch()
     assert beside("own:Sink", tmp_path) == tmp_path / "own.py"
+
+
+def test_a_job_whose_sink_declares_too_little_is_refused(module: Callable[[str], str]) -> None:
+    """With exit 2 before any connection: exactly-once of a sink that is not idempotent, and a class that is none."""
+    name = module(f"class S:\n    idempotent = False\n{METHOD}T = 5\n")
+    job = job_file.JOB.format(folder="/a")
+    for setting, told in ((f"sink.class={name}:S", "idempotent = False"), (f"sink.class={name}:T", "is not callable")):
+        with pytest.raises(ConfigError, match=told) as refused:
+            check_user_code(load("job.cfg", job, [setting], {}))
+        assert refused.value.exit_status == 2
+    check_user_code(load("job.cfg", job, [f"sink.class={name}:S", "job.delivery.guarantee=at-least-once"], {}))
