@@ -37,22 +37,31 @@ def open_bench(kafka: Kafka, zookeeper: ZooKeeper, hdfs: Hdfs, folder: Path) -> 
 @contextmanager
 def side_by_side(bench: Bench, cases: Iterable[Tuple]) -> Iterator[dict[str, Future[Outcome]]]:
     """By id, what will have come of each.  For the main thread."""
+    with planted_side_by_side(bench, ((case, "") for case in cases)) as futures:
+        yield {case.id: future for (case, _), future in futures.items()}
+
+
+@contextmanager
+def planted_side_by_side(
+    bench: Bench, cases: Iterable[tuple[Tuple, str]]
+) -> Iterator[dict[tuple[Tuple, str], Future[Outcome]]]:
+    """The same of tuples with what is planted in them: names of `tests.crash.planted`, joined by +, or none."""
     listed = list(cases)
     crews: queue.SimpleQueue[Crew] = queue.SimpleQueue()
     made = [Crew() for _ in range(min(AT_ONCE, len(listed)))]
     for crew in made:
         crews.put(crew)
 
-    def run(case: Tuple) -> Outcome:
+    def run(case: Tuple, planted: str) -> Outcome:
         crew = crews.get()
         try:
-            return run_tuple(bench, crew, case)
+            return run_tuple(bench, crew, case, planted and f"tests.crash.planted:{planted}")
         finally:
             crews.put(crew)
 
     with ThreadPoolExecutor(max(len(made), 1)) as pool:
         try:
-            yield {case.id: pool.submit(run, case) for case in listed}
+            yield {each: pool.submit(run, *each) for each in listed}
         finally:
             pool.shutdown(cancel_futures=True)
             for crew in made:

@@ -1,0 +1,139 @@
+"""Worlds in which planted bugs show: patches of what is around the product, in which it keeps what it promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import streaming.sinks.staging
+from offsets.errors import BatchError, StreamError, UnavailableError
+from offsets.filesystems import Filesystem
+from offsets.filesystems.webhdfs import WebHdfsFilesystem
+from offsets.manager import OffsetManager
+from offsets.stores import zookeeper_store
+from offsets.stores.log_store import FEWEST, LogStore
+from offsets.stores.zookeeper_session import Unknown
+from offsets.stores.zookeeper_store import ZookeeperStore
+from offsets.structs import OffsetRange, StagedFile
+from streaming.run.launch import Launch
+from streaming.sinks.names import StagingPlace
+from streaming.sinks.publish import Publication
+from streaming.sinks.staging import Block
+from streaming.tasks.write import WriteTask
+from tests.crash.plain.topic import BATCH
+
+ASLEEP_SECONDS = 2.0  # a driver that was frozen was so for a session's length
+Groups = Iterable[Mapping[str, Block]]
+
+
+def cut_off() -> None:
+    """After a fault at `replace.before`, a sleep or an error, the request is never sent, and no answer comes."""
+    passed, real = zookeeper_store.reach, ZookeeperStore._send
+    cut: list[str] = []
+
+    def reach(name: str) -> None:
+        began = time.monotonic()
+        try:
+            passed(name)
+        except UnavailableError:
+            cut.append(name)
+        if name == "replace.before" and time.monotonic() - began > ASLEEP_SECONDS:
+            cut.append(name)
+
+    def send(self: ZookeeperStore, *arguments: Any) -> Any:
+        if cut:
+            raise Unknown(cut.pop())
+        return real(self, *arguments)
+
+    zookeeper_store.reach = reach
+    ZookeeperStore._send = send  # type: ignore[method-assign]
+
+
+def short_log() -> None:
+    """A numbered log keeps as few states as it can."""
+    real = LogStore.__init__
+
+    def init(self: LogStore, *arguments: Any) -> None:
+        real(self, *arguments)
+        self._retain = FEWEST
+
+    LogStore.__init__ = init  # type: ignore[method-assign]
+
+
+def other_ranges() -> None:
+    """Each launch plans batches of another size than the one before."""
+    real = Launch.batches
+
+    def batches(self: Launch, *arguments: Any) -> str:
+        (manager,) = (each for each in arguments if isinstance(each, OffsetManager))
+        most = BATCH - 3 * (manager.state.epoch % 2)
+        return real(replace(self, config=replace(self.config, max_offsets_per_trigger=most)), *arguments)
+
+    Launch.batches = batches  # type: ignore[method-assign]
+
+
+def folders_vanish() -> None:
+    """Somebody tidies up: a folder that is empty goes before the first file is moved into it."""
+    real = Publication._make
+
+    def make(self: Publication, folder: str) -> None:
+        real(self, folder)
+        with suppress(StreamError):
+            self.filesystem.delete(folder)
+
+    Publication._make = make  # type: ignore[method-assign]
+
+
+def staging(*, dies: bool) -> None:
+    """Each task is run twice, the second time when the first one's result was accepted."""
+    real = streaming.sinks.staging.stage
+
+    def stage(filesystem: Filesystem, place: StagingPlace, range_: OffsetRange, groups: Groups) -> list[StagedFile]:
+        listed = list(groups)
+        accepted = real(filesystem, place, range_, listed)
+        with suppress(BatchError):
+            real(filesystem, place, range_, dying(listed) if dies else listed)
+        return accepted
+
+    streaming.sinks.staging.stage = stage
+
+
+def dying(groups: Groups) -> Iterator[Mapping[str, Block]]:
+    yield from groups
+    raise BatchError("this attempt is given up", "")
+
+
+def stragglers() -> None:
+    """A second attempt of each task ends."""
+    staging(dies=False)
+
+
+def dying_stragglers() -> None:
+    """A second attempt of each task is given up before its end."""
+    staging(dies=True)
+
+
+def second_writes() -> None:
+    """The same of a direct sink's tasks."""
+    real = WriteTask.write
+
+    def write(self: WriteTask, range_: OffsetRange) -> Any:
+        accepted = real(self, range_)
+        with suppress(BatchError):
+            real(self, range_)
+        return accepted
+
+    WriteTask.write = write  # type: ignore[method-assign]
+
+
+def short_upload() -> None:
+    """What the first driver uploads for its second batch is cut off; the server keeps what has come."""
+    real = WebHdfsFilesystem.upload
+
+    def upload(self: WebHdfsFilesystem, path: str, content: Any) -> None:
+        real(self, path, b"" if path.startswith("_staging/1/1/") else content)
+
+    WebHdfsFilesystem.upload = upload  # type: ignore[method-assign]
