@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hdfs import HdfsError, InsecureClient
 
 from servers.hdfs_server import Hdfs
@@ -13,6 +15,11 @@ from tests.integration.jobs import Job
 
 KINDS = ("zookeeper", "hdfs", "file")
 Mark = tuple[object, ...]  # of a file that is the same and has not changed
+
+
+def mostly(plain: str, all_: Sequence[str] = KINDS) -> list[Any]:
+    """Parameters: one of them in the plain suite, the others only in the full one."""
+    return [pytest.param(each, marks=() if each == plain else pytest.mark.full) for each in all_]
 
 
 def places(kind: str, name: str, folder: Path, zookeeper: ZooKeeper, hdfs: Hdfs) -> dict[str, str]:

@@ -16,7 +16,7 @@ from servers.hdfs_server import Hdfs
 from servers.zookeeper_server import ZooKeeper
 from tests.integration.jobs import SECONDS, Job, Process, Topics, once
 from tests.takeover.drivers import Drivers, ended
-from tests.takeover.stores import KINDS, contents, places
+from tests.takeover.stores import contents, mostly, places
 
 RECORDS = 4  # a partition
 Settings = Callable[[str], dict[str, str]]
@@ -32,7 +32,7 @@ class Host:
         socket.gethostname = lambda: self.name
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=mostly("zookeeper"))
 def settings(request: pytest.FixtureRequest, zookeeper: ZooKeeper, hdfs: Hdfs, tmp_path: Path) -> Settings:
     """`settings(name)`: a store of one kind, with a session of 4 s, and a sink, of their own for each name."""
 

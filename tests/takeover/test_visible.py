@@ -130,7 +130,7 @@ def watching(onlooker: Onlooker) -> Iterator[None]:
     onlooker.look()
 
 
-@pytest.mark.parametrize("deaths", [4, pytest.param(40, marks=pytest.mark.full)])
+@pytest.mark.parametrize("deaths", [3, pytest.param(30, marks=pytest.mark.full)])
 def test_a_reader_never_sees_the_impossible(
     zookeeper: ZooKeeper,
     hdfs: Hdfs,
