@@ -234,6 +234,22 @@ def collect_before_takeover() -> None:
     streaming.run.launch.admit = admit
 
 
+def discard_prepared() -> None:
+    """A reset forgets the batch that is pending."""
+    redo, reset = Committer.redo, protocol.reset
+    allowed: Any = protocol.ALLOWED
+    allowed["pending"] |= {"reset"}
+
+    def redo_later(self: Committer) -> Any:
+        return redo(self) if self._manager.state.epoch != 2 else None  # the launch that resets
+
+    def forget(state: State, *arguments: Any) -> State:
+        return reset(replace(state, pending=None, seq=state.seq + 1), *arguments)
+
+    Committer.redo = redo_later  # type: ignore[method-assign]
+    protocol.reset = forget
+
+
 def ordered(kind: protocol.Kind, *steps: Step) -> None:
     """The steps of an exactly-once batch, otherwise."""
     profiles: Any = protocol.PROFILES

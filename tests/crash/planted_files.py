@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from confluent_kafka import IsolationLevel
+
 import streaming.sinks.notes
 import streaming.sinks.staging
 from offsets.failpoints import reach
@@ -19,6 +21,7 @@ from streaming.sinks.names import StagingPlace, encoded_topic
 from streaming.sinks.publish import Publication
 from streaming.sinks.staging import Block, _OpenFile, _Stage
 from streaming.source import client
+from streaming.source.broker import Broker
 from streaming.tasks.write import Claims
 from tests.crash.plain import sinks
 
@@ -129,6 +132,16 @@ def enforce(name: str, value: str) -> None:
 def reset_to_earliest() -> None:
     """An offset that the log no longer has is taken for its beginning."""
     enforce("auto.offset.reset", "earliest")
+
+
+def until_is_high_watermark() -> None:
+    """Planned is to the end of the log, not to the last stable offset."""
+    real = Broker._ask_offsets
+
+    def ask(self: Broker, wanted: Any, left: float, *_: Any) -> Any:
+        return real(self, wanted, left, IsolationLevel.READ_UNCOMMITTED)
+
+    Broker._ask_offsets = ask  # type: ignore[method-assign]
 
 
 def read_uncommitted() -> None:

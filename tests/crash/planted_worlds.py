@@ -8,7 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 import streaming.sinks.staging
+import streaming.tasks.task
 from offsets.errors import BatchError, StreamError, UnavailableError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.webhdfs import WebHdfsFilesystem
@@ -22,6 +26,7 @@ from streaming.run.launch import Launch
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.publish import Publication
 from streaming.sinks.staging import Block
+from streaming.tasks.task import StageTask
 from streaming.tasks.write import WriteTask
 from tests.crash.plain.topic import BATCH
 
@@ -127,6 +132,39 @@ def second_writes() -> None:
         return accepted
 
     WriteTask.write = write  # type: ignore[method-assign]
+
+
+def records_vanish() -> None:
+    """Kafka deletes what the second batch of partition 0 is to begin with, when it is planned already."""
+    real = StageTask.stage
+
+    def stage(self: StageTask, range_: OffsetRange) -> Any:
+        if range_.partition == 0 and range_.from_offset:
+            admin = AdminClient({"bootstrap.servers": self.client.properties["bootstrap.servers"]})
+            place = TopicPartition(range_.topic, 0, range_.until_offset - 1)
+            admin.delete_records([place])[place].result(30)
+        return real(self, range_)
+
+    StageTask.stage = stage  # type: ignore[method-assign]
+
+
+def little_patience() -> None:
+    """A task gives up after so long without a record that a test can wait for it."""
+    streaming.tasks.task.PROGRESS_SECONDS = 4.0
+
+
+def reset_by_the_second() -> None:
+    """The second launch is told by a person to begin a new generation at the beginning of the topic."""
+    real = Launch.with_lock
+
+    def with_lock(self: Launch, root: Any, recipe: Any, sink: Any, manager: OffsetManager) -> str:
+        if (state := manager.read()) and state.epoch == 1:
+            start = {topic: dict.fromkeys(known.offsets, 0) for topic, known in state.topics.items()}
+            config, options = replace(self.config, starting_offsets=start), replace(self.options, recover="offsets")
+            return real(replace(self, config=config, options=options), root, recipe, sink, manager)
+        return real(self, root, recipe, sink, manager)
+
+    Launch.with_lock = with_lock  # type: ignore[method-assign]
 
 
 def short_upload() -> None:
