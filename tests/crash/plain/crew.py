@@ -17,7 +17,7 @@ from demonstration.launches import ROOT
 
 from tests.crash.plain.faults import Fault
 
-SECONDS = 120.0  # after which a driver hangs, and is killed
+SECONDS = 300.0  # after which a driver hangs, and is killed
 
 
 class Crew:

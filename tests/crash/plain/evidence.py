@@ -18,7 +18,7 @@ STAGING, BATCHES, QUARANTINE = "_staging/", "_batches/", "_quarantine/"
 class Look:
     """Everything there was at one moment at which no driver ran.  Files by name, with their content."""
 
-    when: str  # "crash", "frozen", "takeover", "woken" or "end"
+    when: str  # "crash", "frozen", "takeover", "woken" (after a takeover), "late" (after none) or "clean"
     files: Mapping[str, bytes]  # all that is not in staging, and not moved away
     consumed: Mapping[str, bytes]  # moved away, under the names they had
     staging: Sequence[str]
@@ -57,6 +57,7 @@ class Evidence:
     guarantee: str
     kind: str
     action: str
+    store: str
     produced: Produced
     looks: list[Look] = field(default_factory=list)
     exits: list[Exit] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Witness:
 
     def look(self, when: str) -> Look:
         names = self._sink.names()
-        if when in ("woken", "end"):
+        if when in ("woken", "clean"):
             self._read = {}
         contents = {name: self._content(name) for name in names if not name.startswith(STAGING) or is_manifest(name)}
         seen = self.history.seen()
