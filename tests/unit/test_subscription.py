@@ -237,3 +237,12 @@ def test_described_as_structured_streaming_does() -> None:
         "SubscribePattern[a|c]",
         "Assign[a-0, a-2, b-1]",
     ]
+
+
+def test_leader_epochs_of_what_is_not_read_stay() -> None:
+    """Nobody has looked whether that log is still the one of its offset."""
+    known = {"t": TopicState("id", {0: 5, 1: 7}, {0: 1, 1: 1})}
+    now = visible(assign(t=[1]), {"t": TopicSnapshot("id", {0: (0, 9), 1: (0, 9)}, {0: 2, 1: 2})})
+    assert now["t"].epochs == {1: 2}
+    changed = {"t": TopicState("id", {1: 7}, {1: 2})}
+    assert merged(assign(t=[1]), known, changed) == {"t": TopicState("id", {0: 5, 1: 7}, {0: 1, 1: 2})}
