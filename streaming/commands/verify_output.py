@@ -12,6 +12,7 @@ from typing import NamedTuple
 from offsets.errors import ConfigError, StreamError
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
+from offsets.structs import EXACTLY_ONCE
 from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
 from streaming.verification.output import FORMATS
 from streaming.verification.verify import verify
@@ -23,6 +24,7 @@ FINDINGS = 4  # exit status
 class Places(NamedTuple):
     store: str
     sink: str
+    guarantee: str = EXACTLY_ONCE
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
@@ -44,7 +46,7 @@ def places(given: argparse.Namespace) -> Places:
     """Where to look.  Raises ConfigError."""
     if given.job and not (given.store or given.sink):
         config = read_config(given.job, given.overrides)
-        return Places(config.store, config.sink_path)
+        return Places(config.store, config.sink_path, config.guarantee)
     if given.job or not (given.store and given.sink):
         raise ConfigError(["give either JOB.cfg, or both --store and --sink"], "see --help")
     return Places(given.store, given.sink)
@@ -56,7 +58,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     try:
         where = places(given)
         with closing(open_store(where.store)) as store:
-            verdict = verify(store, open_filesystem(where.sink), given.allow_moved, given.checksums)
+            sink = open_filesystem(where.sink)
+            verdict = verify(store, sink, given.allow_moved, given.checksums, where.guarantee)
     except StreamError as e:
         complain(log, e)
         return e.exit_status

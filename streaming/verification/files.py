@@ -5,11 +5,12 @@ A file of a batch that the log no longer has is told by its name, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from offsets.filesystems.base import FileStatus
+from offsets.structs import OffsetRange
 from streaming.sinks.names import FinalName, encoded_topic, joined, parse_final_name
 from streaming.verification.findings import Finding
 from streaming.verification.tiling import Folders, Generation, Named
@@ -29,14 +30,19 @@ class Stranger(NamedTuple):
 
 @dataclass
 class Comparison:
-    """Takes what each folder shows.  `in_flight`: the number of the first batch that need not be visible yet."""
+    """Takes what each folder shows.  `in_flight`: the number of the first batch that need not be visible yet.
+
+    `may_lose`: the range of a file of a batch, by its number, if at-most-once may have lost it.
+    """
 
     folders: Folders
     in_flight: int
+    may_lose: Callable[[int, FinalName | None], OffsetRange | None] = lambda seq, file: None
     findings: list[Finding] = field(default_factory=list)
     strangers: list[Stranger] = field(default_factory=list)
     seen: dict[str, set[str]] = field(default_factory=dict)  # of the files that the log names
     gone: list[str] = field(default_factory=list)
+    lost: dict[OffsetRange, int] = field(default_factory=dict)  # perhaps, and of which generation
 
     def see(self, folder: str, files: Iterable[FileStatus]) -> list[str]:
         """Compares one folder; the names of the files that are as long as they should be."""
@@ -60,8 +66,14 @@ class Comparison:
                 if named[name].seq < self.in_flight:
                     self.gone.append(joined(folder, name))
                     if not allow_moved:
-                        told = f"is not there; batch {named[name].seq} has published it, {named[name].length} bytes"
-                        self.findings.append(Finding("missing", joined(folder, name), told))
+                        self._miss(joined(folder, name), parse_final_name(name), named[name])
+
+    def _miss(self, path: str, file: FinalName | None, expected: Named) -> None:
+        if file and (lost := self.may_lose(expected.seq, file)):
+            self.lost[lost] = file.generation
+        else:
+            told = f"is not there; batch {expected.seq} has published it, {expected.length} bytes"
+            self.findings.append(Finding("missing", path, told))
 
     def shows(self, path: str) -> bool:
         """Whether a file that the log names is there."""

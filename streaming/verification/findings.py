@@ -26,8 +26,14 @@ class Vouched(NamedTuple):
     until_offset: int
 
 
+UNPUBLISHED = "UNPUBLISHED"  # committed, and perhaps not published before a crash: at-most-once
+
+
 class Hole(NamedTuple):
-    """Records that are missing on purpose: a job that skips has begun this generation behind them (see `LostRange`)."""
+    """Records that are missing on purpose: a job that skips has begun this generation behind them (see `LostRange`).
+
+    Of kind UNPUBLISHED: records that may be missing, because at-most-once has committed them first.
+    """
 
     generation: int
     kind: str
@@ -37,7 +43,8 @@ class Hole(NamedTuple):
     until_offset: int
 
     def __str__(self) -> str:
-        return f"{LostRange(*self[1:])}, skipped by generation {self.generation}"
+        why = "possibly lost by at-most-once in" if self.kind == UNPUBLISHED else "skipped by"
+        return f"{LostRange(*self[1:])}, {why} generation {self.generation}"
 
 
 class InFlight(NamedTuple):
@@ -61,6 +68,8 @@ class Counts:
     moved: int = 0  # not there any more, and allowed to be so
     older: int = 0  # of batches that the log no longer has
     checked: int = 0  # whose checksum was compared
+    repeated: int = 0  # of batches that were read again, and of those without an entry: at-least-once
+    unlogged: int = 0  # batches that are committed without an entry, as weaker guarantees permit
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ def lines(verdict: Verdict) -> Iterator[str]:
         yield f"{c.checked:,} checksums compared"
     if c.moved:
         yield f"{c.moved:,} files are not there (any more)"
+    if c.unlogged:
+        yield f"{c.unlogged:,} batches are committed without an entry in the batch log; that is no finding"
+    if c.repeated:
+        yield f"{c.repeated:,} files are of batches that were read again, or have no entry; that is no finding"
     if verdict.in_flight:
         f = verdict.in_flight
         yield f"batch {f.batch} is prepared, {f.published} of its {f.files} files are published; that is no finding"

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from offsets.structs import Manifest, OffsetRange, StagedFile, TopicPartition, TopicState
+from offsets.structs import Manifest, OffsetRange, StagedFile, State, TopicPartition, TopicState
 from streaming.sinks.names import FinalName, batch_entry, encoded_topic, parse_final_name
 from streaming.verification.findings import Counts, Finding, Vouched
+from streaming.verification.weaker import Offsets, Weaker
 
 
 class Named(NamedTuple):
@@ -45,6 +46,7 @@ class Tiling:
     oldest: int | None = None
     newest: int | None = None
     findings: list[Finding] = field(default_factory=list)
+    weaker: Weaker = field(default_factory=Weaker)
 
     def begin(self, reset: Manifest) -> None:
         """The trace of a reset: where its generation begins."""
@@ -53,7 +55,7 @@ class Tiling:
     def forget(self) -> None:
         """Retention deletes the oldest first, and has overtaken: none of the entries so far is in the log any more."""
         self.generations, self.folders, self.findings = [], {}, []
-        self.counts, self.oldest, self.newest = Counts(), None, None
+        self.counts, self.oldest, self.newest, self.weaker = Counts(), None, None, Weaker()
 
     def damaged(self, generation: int, seq: int, why: str) -> None:
         """An entry that cannot be read.  What it covered shows as a gap, what it named as foreign."""
@@ -61,28 +63,43 @@ class Tiling:
         self.findings.append(Finding("damaged-entry", batch_entry(generation, seq), why))
 
     def add(self, generation: int, seq: int, manifest: Manifest) -> None:
-        where = batch_entry(generation, seq)
-        self._follow(generation, seq)
-        if self.app is not None and manifest.app != self.app:
-            told = f"is of application {manifest.app}, the sink belongs to {self.app}"
-            self.findings.append(Finding("foreign-entry", where, told))
+        wrong = self._not_ours(generation, seq, manifest)
+        self._follow(generation, seq, None if wrong else manifest)
+        if wrong:
+            self.findings.append(wrong)
             return
-        if (manifest.generation, manifest.seq) != (generation, seq):
-            told = f"holds batch {manifest.seq} of generation {manifest.generation}"
-            self.findings.append(Finding("misplaced-entry", where, told))
-            return
+        self.weaker.see(manifest, begun(manifest))
         self._cover(self._generation(generation, manifest), manifest)
         self._name(manifest)
         self._count(manifest)
+
+    def end(self, register: State, guarantee: str) -> None:
+        """After the last committed entry: whether the register's newest batches may lack.  `guarantee`: the job's."""
+        numbers = range(0 if self.newest is None else self.newest + 1, register.seq)
+        if self._leave_out(numbers, register, offsets_of(register.topics), register.epoch + 1, guarantee):
+            self.newest = register.seq - 1
 
     def vouched(self) -> Iterator[Vouched]:
         for generation in self.generations:
             for tp, until in sorted(generation.until.items()):
                 yield Vouched(generation.number, *tp, generation.first[tp], until)
 
-    def _follow(self, generation: int, seq: int) -> None:
-        """Numbers grow by one, over generations too."""
-        if self.newest is not None and seq != self.newest + 1:
+    def _not_ours(self, generation: int, seq: int, manifest: Manifest) -> Finding | None:
+        where = batch_entry(generation, seq)
+        if self.app is not None and manifest.app != self.app:
+            told = f"is of application {manifest.app}, the sink belongs to {self.app}"
+            return Finding("foreign-entry", where, told)
+        if (manifest.generation, manifest.seq) != (generation, seq):
+            told = f"holds batch {manifest.seq} of generation {manifest.generation}"
+            return Finding("misplaced-entry", where, told)
+        return None
+
+    def _follow(self, generation: int, seq: int, manifest: Manifest | None = None) -> None:
+        """Numbers grow by one, over generations too, but for what a weaker guarantee permits.
+
+        `manifest`: the entry, if it can be trusted.
+        """
+        if self.newest is not None and seq != self.newest + 1 and not self._may_lack(seq, manifest):
             told = (
                 f"is numbered behind batch {self.newest}"
                 if seq <= self.newest
@@ -92,13 +109,27 @@ class Tiling:
         self.oldest = seq if self.oldest is None else self.oldest
         self.newest = seq
 
+    def _may_lack(self, seq: int, manifest: Manifest | None) -> bool:
+        if manifest is None or self.newest is None:
+            return False
+        numbers = range(self.newest + 1, seq)
+        return self._leave_out(numbers, manifest, begun(manifest), manifest.epoch, manifest.guarantee)
+
+    def _leave_out(self, numbers: range, next_: Manifest | State, at: Offsets, epoch: int, guarantee: str) -> bool:
+        """Whether these batches may lack before `next_`, which goes on `at` these offsets."""
+        last = self.generations[-1] if self.generations else Generation(next_.generation, {}, dict.fromkeys(at, 0))
+        until = last.until if last.number == next_.generation else {}
+        ends = {tp: at[tp] for tp in sorted(until) if at.get(tp, 0) > until[tp]}
+        spans = tuple(Vouched(next_.generation, *tp, until[tp], end) for tp, end in ends.items())
+        if not self.weaker.leave_out(numbers, epoch, guarantee, spans):
+            return False
+        until.update(ends)
+        return True
+
     def _generation(self, number: int, manifest: Manifest) -> Generation:
         """Its account; begun with the map of its first entry, which also holds partitions that it did not read."""
         if not self.generations or self.generations[-1].number < number:
-            begun = Generation(number, offsets_of(manifest.topics), offsets_of(manifest.topics))
-            for r in manifest.ranges:
-                begun.first[r.topic_partition] = begun.until[r.topic_partition] = r.from_offset
-            self.generations.append(begun)
+            self.generations.append(Generation(number, begun(manifest), begun(manifest)))
         return self.generations[-1]
 
     def _cover(self, generation: Generation, manifest: Manifest) -> None:
@@ -135,6 +166,11 @@ class Tiling:
 def offsets_of(topics: Mapping[str, TopicState]) -> dict[TopicPartition, int]:
     """The map of a register or manifest, flat."""
     return {TopicPartition(name, p): offset for name, topic in topics.items() for p, offset in topic.offsets.items()}
+
+
+def begun(manifest: Manifest) -> dict[TopicPartition, int]:
+    """Where each partition of its map stood before the batch."""
+    return offsets_of(manifest.topics) | {r.topic_partition: r.from_offset for r in manifest.ranges}
 
 
 def _not_flush(r: OffsetRange, at: int, manifest: Manifest) -> Finding:

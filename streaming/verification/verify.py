@@ -6,32 +6,41 @@ an entry before, so the second look at the log knows it.  Nothing has to stand s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from offsets.codec import decode_state
 from offsets.errors import StagingLostError, StateDamagedError
 from offsets.filesystems import Filesystem
 from offsets.stores.base import OffsetStore
-from offsets.structs import Manifest, StagedFile, State
-from streaming.sinks.names import joined, reset_entry
+from offsets.structs import AT_LEAST_ONCE, EXACTLY_ONCE, Manifest, StagedFile, State
+from streaming.sinks.names import FinalName, joined, parse_final_name, reset_entry
 from streaming.sinks.notes import read_manifest, read_marker
 from streaming.sinks.parallel import in_parallel
 from streaming.verification import reading, registers
 from streaming.verification.files import Comparison, foreign
-from streaming.verification.findings import Finding, InFlight, Verdict
+from streaming.verification.findings import UNPUBLISHED, Finding, Hole, InFlight, Verdict
 from streaming.verification.holes import Holes
-from streaming.verification.tiling import Folders, Tiling
+from streaming.verification.tiling import Folders, Tiling, offsets_of
+from streaming.verification.weaker import is_ahead
 
 Place = tuple[int, int]  # generation and number of a batch
 
 
-def verify(store: OffsetStore, sink: Filesystem, allow_moved: bool = False, checksums: bool = False) -> Verdict:
+def verify(
+    store: OffsetStore,
+    sink: Filesystem,
+    allow_moved: bool = False,
+    checksums: bool = False,
+    guarantee: str = EXACTLY_ONCE,
+) -> Verdict:
     """Reads everything but the files' content (`checksums`: that too).  `allow_moved`: consumers take files away.
 
+    `guarantee`: the job's, by which the newest batch is judged if it has no entry yet; older ones by the entries.
     What servers refuse or do not answer is raised; what is damaged is a finding.
     """
-    return _Verification(store, sink, allow_moved, checksums).run()
+    return _Verification(store, sink, allow_moved, checksums, guarantee).run()
 
 
 @dataclass
@@ -40,6 +49,7 @@ class _Verification:
     sink: Filesystem
     allow_moved: bool
     checksums: bool
+    guarantee: str
     findings: list[Finding] = field(default_factory=list)
     traces: dict[int, Manifest] = field(default_factory=dict)  # of resets: where generations begin
     prepared: Manifest | None = None  # the batch that the register had pending at the first look, if it is logged
@@ -57,18 +67,45 @@ class _Verification:
         holes.check(tiling.generations)
         seen = self._compare(tiling, first_open)
         later = reading.logged(self.sink)
+        lost = self._lost(before, seen) if before else []
+        after = self._register() if before else None
+        weaker = self._weaker(tiling, seen, {seq for _, seq in later}, before, after)
         strange, older = foreign(
             seen.strangers, tiling.folders, self._named_by(later, places), tiling.generations, bool(tiling.oldest)
         )
-        lost = self._lost(before, seen) if before else []
-        if before and (after := self._register()):
+        if before and after:
             self.findings += registers.check_log(before, after, tiling, max(later, default=None, key=lambda p: p[1]))
             self._check_staging(before, staged, held)
             if after.nonce == before.nonce:
                 self.findings += lost
         found = [*self.findings, *holes.findings, *tiling.findings, *seen.findings, *strange]
         verdict = self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
-        return replace(verdict, holes=tuple(holes.known()))
+        return replace(verdict, holes=(*holes.known(), *weaker))
+
+    def _weaker(
+        self, tiling: Tiling, seen: Comparison, logged: set[int], before: State | None, after: State | None
+    ) -> list[Hole]:
+        """Takes from the strangers what a weaker guarantee explains; gives what such a one may have lost."""
+        tiling.weaker.forget_logged(logged)
+        files = {s: name for s in seen.strangers if (name := parse_final_name(s.name))}
+        ahead = self._ahead(tiling, before, after)
+        explained = {s for s, name in files.items() if tiling.weaker.explains(name) or ahead(name)}
+        seen.strangers = [s for s in seen.strangers if s not in explained]
+        tiling.counts.repeated = len(explained)
+        tiling.counts.unlogged = sum(len(each.numbers) for each in tiling.weaker.unlogged)
+        judged = list(tiling.weaker.judge(files.values(), vouch=not self.allow_moved and bool(tiling.counts.files)))
+        self.findings += [each for each in judged if isinstance(each, Finding)]
+        lost = [Hole(generation, UNPUBLISHED, *r) for r, generation in sorted(seen.lost.items())]
+        return [*(each for each in judged if isinstance(each, Hole)), *lost]
+
+    def _ahead(self, tiling: Tiling, before: State | None, after: State | None) -> Callable[[FinalName], bool]:
+        """Whether a batch may have published a file before it is, or was to be, committed."""
+        last = tiling.weaker.last
+        if before is None or after is None or AT_LEAST_ONCE not in (self.guarantee, last and last.guarantee):
+            return lambda file: False
+        return partial(
+            is_ahead, generation=after.generation, before=offsets_of(before.topics), after=offsets_of(after.topics)
+        )
 
     def _verdict(
         self, before: State | None, tiling: Tiling, seen: Comparison, older: int, findings: tuple[Finding, ...]
@@ -112,6 +149,7 @@ class _Verification:
         """Folds the committed batches, holds them against the register, then folds those in flight."""
         self._fold(tiling, [place for place in places if place[1] < first_open], None)
         if before:
+            tiling.end(before, self.guarantee)
             self.findings += registers.check_offsets(before, tiling.generations)
         self._fold(tiling, [place for place in places if place[1] >= first_open], before)
 
@@ -121,7 +159,8 @@ class _Verification:
                 tiling.forget()
                 continue
             trace = self.traces.get(entry.generation)
-            if trace and trace.seq + 1 == entry.seq:  # else the log has lost the beginning of this generation
+            # Else the log has lost the beginning of this generation.
+            if trace and (trace.seq + 1 == entry.seq or (tiling.newest is not None and tiling.newest <= trace.seq)):
                 tiling.begin(trace)
             if entry.manifest is None:
                 tiling.damaged(entry.generation, entry.seq, entry.damage)
@@ -132,7 +171,7 @@ class _Verification:
             tiling.add(entry.generation, entry.seq, entry.manifest)
 
     def _compare(self, tiling: Tiling, first_open: int) -> Comparison:
-        seen = Comparison(tiling.folders, first_open)
+        seen = Comparison(tiling.folders, first_open, tiling.weaker.unpublished)
         for folder, files in reading.visible(self.sink):
             whole = seen.see(folder, files)
             if self.checksums:

@@ -18,6 +18,7 @@ import pytest
 
 from offsets import failpoints
 from offsets.codec import decode_manifest
+from offsets.filesystems import open_filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
 from offsets.protocol import PROFILES, STAGED
@@ -35,6 +36,8 @@ from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.staging import Block
 from streaming.tasks.result import TaskResult
+from streaming.verification.findings import Verdict
+from streaming.verification.verify import verify
 from tests.unit.job_file import JOB
 
 PARTITIONS, RECORDS, BATCH = 2, 6, 4
@@ -103,6 +106,10 @@ class World:
             failpoints.arm(None)
         return passed
 
+    def verified(self, allow_moved: bool = False) -> Verdict:
+        store = open_store(self.config.store)
+        return verify(store, open_filesystem(self.config.sink_path), allow_moved, guarantee=self.guarantee)
+
     def visible(self) -> list[Path]:
         """What a plain listing shows."""
         files = [f for f in self.lake.rglob("*.json") if not f.relative_to(self.lake).parts[0].startswith("_")]
@@ -149,18 +156,29 @@ def worlds(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
 def check(world: World, story: str) -> tuple[set[str], set[str]]:
     """A clean launch ends with nothing pending, nothing left in staging, and with what the guarantee promises.
 
-    Gives the records that are doubled and lost.
+    Verification has no finding before and after it, and names what is lost.  Gives the records doubled and lost.
     """
+    moved = world.moved.exists()
+    found = [f for f in world.verified(moved).findings if f.kind != "left-over"]  # by launches that died before `gc`
+    assert found == [], story
     state, hit = world.launch(), frozenset(world.in_flight)
     assert (state.pending, state.topics["t"].offsets) == (None, dict.fromkeys(range(PARTITIONS), RECORDS)), story
     staging = world.lake / "_staging"
     assert not [f for f in staging.rglob("*") if f.is_file() and f.parent != staging], story
-    found = world.published()
-    doubled, lost = {each for each, times in found.items() if times > 1}, IDS - found.keys()
-    assert found.keys() <= IDS
+    published = world.published()
+    doubled, lost = {each for each, times in published.items() if times > 1}, IDS - published.keys()
+    assert published.keys() <= IDS
     assert doubled <= (hit if world.guarantee == AT_LEAST_ONCE else set()), story
     assert lost <= (hit if world.guarantee == AT_MOST_ONCE else set()), story
     check_log(world, state, story)
+    verdict = world.verified(moved)
+    assert verdict.findings == (), story
+    if not moved:
+        holes = ids([OffsetRange(*hole[2:]) for hole in verdict.holes])
+        before = ids([OffsetRange("t", v.partition, 0, v.from_offset) for v in verdict.vouched])  # the log's beginning
+        assert lost <= holes | before, story
+        assert holes <= hit, story
+        assert not doubled or verdict.counts.repeated or verdict.counts.older, story
     return doubled, lost
 
 
