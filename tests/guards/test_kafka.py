@@ -307,3 +307,48 @@ def test_a_damaged_batch_of_the_log(kafka: Kafka, topics: Topics, job: Jobs, cli
         assert f"{topic}-0[0,3) at offset 1" in line
         assert made.offsets(topic) == {0: 0}
         assert not made.landed()
+
+
+POISON = (
+    b"{}",
+    b"\xff\xfe{}",
+    b"[" * 100_000,
+    b'{"a": 1e400}',
+    b'{"a": NaN}',
+    b'{"a": 1, "a": 2}',
+    b'"\\ud800"',
+    b"",
+    b'{"a": "\\u0000"}',
+    b"9" * 5_000,
+)
+
+
+def test_records_that_are_hard_to_take(kafka: Kafka, job: Jobs) -> None:
+    """Text that is none, nesting without end, numbers out of range, doubled keys, lone surrogates: each is in the data
+    or in the quarantine, once; and where records may not be bad, the first one is named and nothing lands (K14)."""
+    topic = created(kafka)
+    writer = producer(kafka)
+    for value in POISON:
+        writer.produce(topic, value, partition=0)
+    assert writer.flush(30) == 0
+    settings = {"job__function": "tests.guards.poison:parse"}
+    line = stopped_at_first(job(topic, name="strict", **settings))
+    assert f"bad record {topic}-0 offset 1" in line
+    made = job(topic, job__badRecords="quarantine", **settings)
+    ended = landed_by(made)
+    rows = made.rows()
+    assert sorted(row["offset"] for row in rows) == list(range(len(POISON)))
+    kept, landed = [row for row in rows if "error" in row], [row for row in rows if "error" not in row]
+    assert {0, 5, 8} <= {row["offset"] for row in landed}
+    assert {1, 2, 7} <= {row["offset"] for row in kept}
+    assert ended.summary["quarantinedRecords"] == len(kept)
+
+
+def stopped_at_first(made: Job) -> str:
+    """A first launch that fails, of which nothing is visible; its line."""
+    ended = launch(made)
+    assert ended.status == 1, ended.said
+    (line,) = ended.lines("ERROR")
+    assert set(made.offsets(made.settings["source.subscribe"]).values()) == {0}
+    assert not made.landed()
+    return line
