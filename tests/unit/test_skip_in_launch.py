@@ -134,8 +134,9 @@ def test_a_loss_under_a_batch_prints_the_command_too(kafka: Kafka) -> None:
     assert kafka.register.generation == 0
 
 
-def test_a_batch_is_not_given_up_for_ever(kafka: Kafka) -> None:
-    """A loss that only the task sees gives the same batch again: the second time it ends the run."""
+@pytest.mark.parametrize(("kafka", "times"), [("skip", 2), ("fail", 1)], indirect=["kafka"])
+def test_a_batch_is_not_given_up_for_ever(kafka: Kafka, times: int) -> None:
+    """A loss that only the task sees gives the same batch again: the second time it ends the run, or at once."""
     tried: list[Sequence[OffsetRange]] = []
 
     def stage(ranges: Sequence[OffsetRange]) -> None:
@@ -145,7 +146,7 @@ def test_a_batch_is_not_given_up_for_ever(kafka: Kafka) -> None:
     kafka.staged = stage
     with pytest.raises(StreamError, match="BEYOND_END"):
         kafka.world.run()
-    assert tried == [(OffsetRange("t", 0, 4, 8),)] * 2
+    assert tried == [(OffsetRange("t", 0, 4, 8),)] * times
 
 
 @pytest.mark.parametrize("failpoint", ["skip.before", "skip.sent", "skip.after"])
@@ -187,9 +188,11 @@ def test_a_register_lost_after_a_skip_comes_back_behind_the_hole(kafka: Kafka) -
     kafka.world.run()
     for file in (kafka.world.lake.parent / "offsets" / "state").iterdir():
         file.unlink()
+    kafka.now = (8, 8)
     kafka.world.run(recover="register")
-    assert (kafka.register.generation, kafka.register.topics["t"].offsets) == (1, {0: 6})
-    assert kafka.findings() == (["EXPIRED t-0 [4,6), skipped by generation 1"], [])
+    assert (kafka.register.generation, kafka.register.topics["t"].offsets) == (2, {0: 8})
+    holes = ["EXPIRED t-0 [4,6), skipped by generation 1", "EXPIRED t-0 [6,8), skipped by generation 2"]
+    assert kafka.findings() == (holes, [])
 
 
 @pytest.mark.parametrize(
