@@ -67,7 +67,7 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     progress = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink="")
     try:
         config = read_config(given.job, given.overrides)
-        progress.name, progress.source = config.name, str(config.subscription)
+        progress.name, progress.source, progress.guarantee = config.name, str(config.subscription), config.guarantee
         progress.sink = (
             f"DirectSink[{config.sink_class}]" if config.sink_class else f"StagedFileSink[{config.sink_path}]"
         )

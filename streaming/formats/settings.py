@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offsets.errors import ConfigError
+from offsets.structs import AT_MOST_ONCE
 from streaming.config.job import JobConfig
 from streaming.formats import FORMATS, Format, open_format
 
@@ -30,7 +31,18 @@ def format_problems(fields: Mapping[str, Any]) -> list[str]:
             problems.append(f"sink.schema: format {name} has no schema")
         elif fields.get("function", "") is None:
             problems.append("sink.schema: records as they are have their own schema; set job.function, or leave it out")
-    return problems
+    return problems + _schema_too_late(fields)
+
+
+def _schema_too_late(fields: Mapping[str, Any]) -> list[str]:
+    """At-most-once commits a batch before it is read, and with it the schema that reading would find."""
+    found = FORMATS[fields["sink_format"]].typed and fields.get("function") and fields.get("schema_file", "") is None
+    if not found or fields.get("guarantee") != AT_MOST_ONCE or fields.get("sink_class", "") is not None:
+        return []
+    return [
+        f"sink.schema: missing; job.delivery.guarantee = {AT_MOST_ONCE} commits a batch, and the schema of its tables, "
+        f"before anything is read, so format {fields['sink_format']} cannot find it in the records"
+    ]
 
 
 def configured_format(config: JobConfig) -> Format:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from offsets.structs import LossRecord, Manifest, OffsetRange, TopicPartition
+from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, TopicPartition
 from streaming.sinks.names import is_data
 from streaming.source.open_transactions import TransactionWatch
 from streaming.tasks.result import TaskResult
@@ -55,8 +55,12 @@ class BatchReport:
         return (
             f"batch {self.manifest.seq}: {self.manifest.records:,} records in {self.seconds:.2f} s ({rate:,.0f}/s), "
             f"{len(self.manifest.files)} files, {self.rows:,} rows, {self.filtered:,} filtered, "
-            f"{self.bad:,} bad{self._kept()}, lag {self.lag:,}; ms: {steps}"
+            f"{self.bad:,} bad{self._kept()}, lag {self.lag:,}{self._weaker()}; ms: {steps}"
         )
+
+    def _weaker(self) -> str:
+        guarantee = self.manifest.guarantee
+        return "" if guarantee == EXACTLY_ONCE else f", {guarantee}"
 
     def _kept(self) -> str:
         """Of the bad ones: what became of those that are in no data file."""
@@ -73,6 +77,7 @@ class RunProgress:
     run_id: str
     sink: str
     source: str = ""  # what the job reads
+    guarantee: str = EXACTLY_ONCE
     clock: Callable[[], float] = time.monotonic
     batches: int = 0
     records: int = 0
@@ -124,6 +129,7 @@ class RunProgress:
         seconds = self.clock() - self._began
         return {
             "name": self.name,
+            "deliveryGuarantee": self.guarantee,
             "runId": self.run_id,
             "timestamp": self._timestamp,
             "batches": self.batches,

@@ -11,7 +11,7 @@ from offsets.errors import ConfigError, RegisterError
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
-from offsets.structs import TopicState
+from offsets.structs import EXACTLY_ONCE, TopicState
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
@@ -31,9 +31,11 @@ def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFile
     """Rebuilds a lost or damaged register from the sink's marker and the newest entry of its batch log.
 
     Without that batch's staging it counts as committed, which must show: RegisterError if a file of it is not there.
+    Under a weaker guarantee the entry itself says so.
     """
     newest = newest_batch(config, sink)
-    unseen = () if newest.staged else missing_files(sink, newest)
+    committed = newest.manifest.guarantee != EXACTLY_ONCE
+    unseen = () if newest.staged or committed else missing_files(sink, newest)
     if unseen:
         raise RegisterError(
             f"batch {newest.manifest.seq} of {sink.url} is neither in staging nor published: {len(unseen)} of "

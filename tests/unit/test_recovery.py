@@ -13,7 +13,17 @@ from offsets.filesystems.base import FileStatus
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import TopicSnapshot, plan
 from offsets.stores.base import MemoryStore
-from offsets.structs import Manifest, ManifestRef, OffsetRange, StagedFile, State, TopicState
+from offsets.structs import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    EXACTLY_ONCE,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    StagedFile,
+    State,
+    TopicState,
+)
 from streaming.config.reading import load
 from streaming.run.recovery import mend, reset_topics
 from streaming.sinks.batch_log import LoggedBatch
@@ -69,7 +79,7 @@ class LoggedSink:
 
     url = "file:///o"
 
-    def __init__(self, staged: bool, visible: bool) -> None:
+    def __init__(self, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE) -> None:
         manifest = Manifest(
             app="a" * 32,
             generation=0,
@@ -80,6 +90,7 @@ class LoggedSink:
             files=(StagedFile("_staging/1/3/u", "t+p0.json", 10, 1, 4),),
             records=4,
             time_ms=1,
+            guarantee=guarantee,
         )
         ref = ManifestRef("_staging/1/3/manifest.json", "0" * 64, 1) if staged else None
         self._batch, self._visible = LoggedBatch("_batches/0/3.json", manifest, ref), visible
@@ -95,9 +106,9 @@ class LoggedSink:
         return FileStatus(path, 10, False) if self._visible else None
 
 
-def rebuilt(recover: str, staged: bool, visible: bool) -> State | None:
+def rebuilt(recover: str, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE) -> State | None:
     manager = OffsetManager(MemoryStore(), current_owner("run"))
-    sink: Any = LoggedSink(staged, visible)
+    sink: Any = LoggedSink(staged, visible, guarantee)
     mend(recover, load("j.cfg", JOB), manager, sink)
     return manager.read()
 
@@ -125,6 +136,14 @@ def test_a_batch_that_is_nowhere_is_not_taken_for_committed() -> None:
     state = rebuilt("register-as-published", staged=False, visible=False)
     assert state
     assert state.topics["t"].offsets == {0: 9}
+
+
+@pytest.mark.parametrize("guarantee", [AT_LEAST_ONCE, AT_MOST_ONCE])
+def test_an_entry_of_a_weaker_guarantee_says_that_its_batch_is_committed(guarantee: str) -> None:
+    """Its files may have been moved away, or lost as at-most-once permits: going on behind it repeats nothing."""
+    state = rebuilt("register", staged=False, visible=False, guarantee=guarantee)
+    assert state
+    assert (state.pending, state.seq, state.topics["t"].offsets) == (None, 4, {0: 9})
 
 
 def test_a_sink_without_batch_log_is_no_first_launch_by_itself() -> None:

@@ -11,12 +11,24 @@ from typing import Any
 
 import pytest
 
+from offsets import failpoints
 from offsets.backpressure import Measured
-from offsets.errors import DataLossError, Loss, UnavailableError
+from offsets.errors import DataLossError, FencedError, Loss, LostBatchError, StreamError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
+from offsets.protocol import PLAN, PROFILES, STAGED
 from offsets.stores.base import MemoryStore
-from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicPartition, TopicState
+from offsets.structs import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    EXACTLY_ONCE,
+    GUARANTEES,
+    Manifest,
+    ManifestRef,
+    OffsetRange,
+    TopicPartition,
+    TopicState,
+)
 from streaming.run import runner
 from streaming.run.committer import Committer
 from streaming.run.pacing import Pace, Pacing
@@ -40,6 +52,9 @@ class FakeSink:
 
     def publish(self, ref: ManifestRef, manifest: Manifest, changed: Any, log: bool) -> None:
         self.published.append(manifest)
+
+    def log_batch(self, ref: ManifestRef, manifest: Manifest, changed: Any) -> None:
+        pass
 
     def collect_garbage(self, older_than: tuple[int, int]) -> None:
         pass
@@ -95,7 +110,12 @@ class Run:
     """A runner on fakes; `tick` is what Spark does at a batch time."""
 
     def __init__(
-        self, end: int = 25, stop_when_idle: bool = True, pace: Pace | None = None, real: bool = False
+        self,
+        end: int = 25,
+        stop_when_idle: bool = True,
+        pace: Pace | None = None,
+        real: bool = False,
+        guarantee: str = EXACTLY_ONCE,
     ) -> None:
         self.manager = OffsetManager(MemoryStore(), current_owner("run"))
         self.manager.read()
@@ -106,7 +126,8 @@ class Run:
         self.stage_error: Exception | None = None
         self.staging = 0.0  # seconds that staging takes
         self.clock = Clock()
-        committer = Committer(self.manager, self.sink)  # type: ignore[arg-type]
+        profile = PROFILES[guarantee, STAGED]
+        committer = Committer(self.manager, self.sink, profile=profile)  # type: ignore[arg-type]
         self.runner = Runner(
             self.manager,
             self.planner,  # type: ignore[arg-type]
@@ -191,6 +212,63 @@ def test_the_first_failure_ends_the_run() -> None:
     assert run.finished
     assert "boom" in str(run.runner.failure)
     assert run.manager.state.pending is None
+
+
+def test_a_batch_that_at_most_once_loses_is_told() -> None:
+    """A failed task: offsets are committed, the run ends with the task's own status and names the ranges."""
+    run = Run(guarantee=AT_MOST_ONCE)
+    run.tick()
+    run.stage_error = UnavailableError("broker gone", "wait")
+    run.tick()
+    failure = run.runner.failure
+    assert (run.committed, len(run.sink.published)) == (20, 1)
+    assert isinstance(failure, LostBatchError)
+    assert (failure.exit_status, failure.remedy, failure.ranges) == (69, "wait", (OffsetRange("t", 0, 10, 20),))
+    assert str(failure).startswith("broker gone; batch 1 was committed first")
+    assert str(failure).endswith("t-0[10,20)")
+    assert run.runner.cause is run.stage_error
+
+
+@pytest.mark.parametrize(("error", "lost"), [(FencedError("other"), False), (UnavailableError("no reply"), True)])
+def test_a_commit_that_fails_may_have_lost_the_batch(error: StreamError, lost: bool) -> None:
+    """At-most-once: not when another driver was faster, but when nobody knows whether it was written."""
+    run = Run(guarantee=AT_MOST_ONCE)
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    run.manager._store.replace = refuse  # type: ignore[assignment, method-assign]
+    run.tick()
+    assert run.starts == [], "nothing is read before it is committed"
+    assert isinstance(run.runner.failure, LostBatchError) == lost
+    assert run.runner.failure
+    assert run.runner.failure.exit_status == error.exit_status
+
+
+@pytest.mark.parametrize("guarantee", [EXACTLY_ONCE, AT_LEAST_ONCE])
+def test_other_guarantees_lose_nothing_by_a_failed_task(guarantee: str) -> None:
+    """Nothing is committed before it is published: the next launch reads the batch again."""
+    run = Run(guarantee=guarantee)
+    run.stage_error = RuntimeError("boom")
+    run.tick()
+    assert (run.committed, isinstance(run.runner.failure, LostBatchError)) == (0, False)
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_steps_are_those_of_the_profile(guarantee: str) -> None:
+    """Each batch passes the profile's steps in the order of the table, all failpoints of a step included."""
+    run, reached = Run(end=10, guarantee=guarantee), list[str]()
+    failpoints.arm(reached.append)
+    try:
+        run.tick()
+    finally:
+        failpoints.arm(None)
+    steps = PROFILES[guarantee, STAGED].steps
+    found = [name for name in reached if name.split(".")[0] in {step.name for step in (PLAN, *steps)}]
+    whens = {False: ("before", "after"), True: ("before", "sent", "after")}
+    assert found == [f"{step.name}.{when}" for step in (PLAN, *steps) for when in whens[step.writes]]
+    assert list(run.reports[0].duration_ms) == ["plan", *(step.name for step in steps)]
+    assert run.reports[0].manifest.guarantee == guarantee
 
 
 def test_a_failed_plan_ends_the_run() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import ConfigError
+from offsets.structs import AT_MOST_ONCE, GUARANTEES
 from streaming.config.job import JobConfig
 from streaming.config.reading import load
 from streaming.formats import open_format
@@ -66,6 +67,21 @@ def test_format_codec_and_level(tmp_path: Path) -> None:
 def test_what_does_not_go_together(tmp_path: Path, sink: dict[str, str], told: str) -> None:
     """The setting at fault is named, and what it may be."""
     assert told in problems(tmp_path, **sink)
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+@pytest.mark.parametrize("format_", ["json", "parquet", "avro"])
+def test_at_most_once_needs_the_schema_before_it_reads(tmp_path: Path, guarantee: str, format_: str) -> None:
+    """A typed format whose schema would be found in the first batch is refused by the name of what is missing."""
+    text = JOB.replace("function = orders:parse", f"function = orders:parse\ndelivery.guarantee = {guarantee}")
+    if guarantee == AT_MOST_ONCE and format_ != "json":
+        assert "sink.schema: missing; job.delivery.guarantee = at-most-once" in problems(tmp_path, text, format=format_)
+    else:
+        assert job(tmp_path, text, format=format_).guarantee == guarantee
+    (tmp_path / "order.avsc").write_text("{}")
+    for changed, more in ((text, {"schema": "order.avsc"}), (text.replace("function = orders:parse\n", ""), {})):
+        if format_ != "json":
+            assert job(tmp_path, changed, format=format_, **more).guarantee == guarantee
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
