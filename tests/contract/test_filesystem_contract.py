@@ -334,7 +334,7 @@ def test_a_killed_uploader_leaves_a_name_that_blocks_nobody(hdfs: Hdfs) -> None:
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"stalled\n"
-        wait_for(lambda: filesystem.status("staged") is not None, 10, "the upload to begin")
+        wait_for(lambda: filesystem.status("staged") is not None, 60, "the upload to begin")
     finally:
         os.kill(child.pid, signal.SIGKILL)
         child.communicate()

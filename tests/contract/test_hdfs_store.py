@@ -194,7 +194,7 @@ def test_a_namenode_killed_in_mid_write(hdfs: Hdfs, place: Place, name: str) -> 
         (lease,) = open_filesystem(place.url).list("lock")
         wait_for(lambda: open_filesystem(place.url).list("lock") != [lease], 30)
         assert not got.is_set()
-    assert got.wait(10)
+    assert got.wait(60)
     waiting.join()
     hdfs.up()
     assert place.open().load() == written

@@ -467,7 +467,7 @@ def test_a_namenode_that_is_killed_in_mid_publish_costs_a_wait_or_another_launch
     at("publish.before", redo.set)
     with ThreadPoolExecutor(1) as pool:
         redone = pool.submit(publish, replace(sink, patience_seconds=60.0), batch, True)
-        assert redo.wait(10)
+        assert redo.wait(60)
         hdfs.namenode.start()
         redone.result(timeout=60)
     assert visible(sink.filesystem) == batch.contents

@@ -13,7 +13,7 @@ from tests.integration.jobs import SECONDS, Job, Topics, once
 from tests.integration.test_spark import entries
 
 INTERVAL_MS, RATE = 500, 40  # a partition may have 20 records a batch
-BACKLOG = 300
+BACKLOG = 1000  # more than a slow machine reads at that rate before the test looks
 
 
 @contextmanager

@@ -226,7 +226,7 @@ def test_a_holder_that_lost_the_lock_says_so(disk: Disk, caplog: pytest.LogCaptu
 
     sleeper, other = lock_on(disk, touch=sleep), lock_on(disk)
     sleeper.acquire(ME, 0)
-    assert asleep.wait(5)
+    assert asleep.wait(30)
     other.acquire(OTHER, other.dead_holder_seconds)
     with caplog.at_level(logging.WARNING):
         awake.set()

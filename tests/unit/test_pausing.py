@@ -66,7 +66,7 @@ def test_a_run_drains_when_it_is_paused(tmp_path: Path) -> None:
             assert not drained.wait(0.01)
         assert watch.seen is None
         set_pause(sink, ME)
-        assert drained.wait(10)
+        assert drained.wait(60)
         assert watch.seen == ME
     ended: list[None] = []
     with PauseWatch(sink, lambda: ended.append(None), every=30) as over:
