@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,14 @@ def test_a_run_to_the_end_cannot_start_fresh() -> None:
     assert refused.value.exit_status == 2
     refuse_empty(fresh, available_now=False)
     refuse_empty(load("job.cfg", JOB, (), {}), available_now=True)
+
+
+@pytest.mark.parametrize(("guarantee", "most"), [("at-most-once", "1"), ("at-least-once", None)])
+def test_tasks_that_would_only_be_refused_are_not_tried_again(guarantee: str, most: str | None, tmp_path: Path) -> None:
+    """Under at-most-once the first failure of a direct sink's task is the one that is told; a job may say otherwise."""
+    given = (DIRECT, f"job.delivery.guarantee={guarantee}")
+    assert conf.configured(load("job.cfg", JOB, given, {}), False, tmp_path).get("spark.task.maxFailures", None) == most
+    own = load("job.cfg", JOB, (*given, "spark.spark.task.maxFailures=3"), {})
+    assert conf.configured(own, False, tmp_path).get("spark.task.maxFailures") == "3"
+    staged = load("job.cfg", JOB, given[1:], {})
+    assert conf.configured(staged, False, tmp_path).get("spark.task.maxFailures", None) is None
