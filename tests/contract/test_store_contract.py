@@ -159,7 +159,7 @@ def test_a_waiting_run_gets_the_lock(place: Place) -> None:
     got = threading.Event()
 
     def wait() -> None:
-        with second.lock(OTHER, 20):
+        with second.lock(OTHER, 60):
             got.set()
 
     waiting = threading.Thread(target=wait)

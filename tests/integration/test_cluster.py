@@ -120,6 +120,7 @@ def test_ships_itself_and_survives_speculation(topics: Topics, cluster_job: Call
     assert all("kafka-direct-streaming.zip" in row["code"] for row in rows)
 
 
+@pytest.mark.full
 def test_executor_and_worker_die_in_mid_batch(
     topics: Topics, cluster_job: Callable[..., ClusterJob], spark_cluster: SparkCluster
 ) -> None:
