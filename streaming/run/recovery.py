@@ -11,7 +11,7 @@ from offsets.errors import ConfigError, RegisterError
 from offsets.manager import OffsetManager
 from offsets.planning import TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
-from offsets.structs import EXACTLY_ONCE, TopicState
+from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TopicState
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
@@ -66,7 +66,23 @@ def newest_batch(config: JobConfig, sink: StagedFileSink) -> LoggedBatch:
     if newest.manifest.app != app:
         told = f"marker and {newest.path} of {sink.url} are of different applications"
         raise RegisterError(told, "restore the one that belongs there")
+    refuse_written(config, sink, newest)
     return newest
+
+
+def refuse_written(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch) -> None:
+    """Raises RegisterError where the batch behind the newest entry may be written, and must not be once more.
+
+    A direct sink's batch is logged when it is written; at-most-once has committed it before, in the register only.
+    """
+    if config.sink_class is None or config.guarantee != AT_MOST_ONCE or config.start_fresh:
+        return
+    raise RegisterError(
+        f"the batch behind {sink.url}/{newest.path} may be written by {config.sink_class}, and {AT_MOST_ONCE} "
+        "must not write it twice: nothing but the lost register knows",
+        "go on at the end of what Kafka has, without all that lies between: run_stream.py "
+        f"{config.job} --recover register --set source.startFresh=true --set source.startingOffsets=latest",
+    )
 
 
 def missing_files(sink: StagedFileSink, batch: LoggedBatch) -> list[str]:

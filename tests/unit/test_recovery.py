@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -106,10 +107,12 @@ class LoggedSink:
         return FileStatus(path, 10, False) if self._visible else None
 
 
-def rebuilt(recover: str, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE) -> State | None:
+def rebuilt(
+    recover: str, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE, settings: Sequence[str] = ()
+) -> State | None:
     manager = OffsetManager(MemoryStore(), current_owner("run"))
     sink: Any = LoggedSink(staged, visible, guarantee)
-    mend(recover, load("j.cfg", JOB), manager, sink)
+    mend(recover, load("j.cfg", JOB, settings), manager, sink)
     return manager.read()
 
 
@@ -144,6 +147,18 @@ def test_an_entry_of_a_weaker_guarantee_says_that_its_batch_is_committed(guarant
     state = rebuilt("register", staged=False, visible=False, guarantee=guarantee)
     assert state
     assert (state.pending, state.seq, state.topics["t"].offsets) == (None, 4, {0: 9})
+
+
+@pytest.mark.parametrize("recover", ["register", "register-as-published"])
+def test_what_a_direct_sink_may_have_written_at_most_once_is_not_gone_back_to(recover: str) -> None:
+    """The log may lack the newest batch: only the printed command goes on, which begins behind all that there is."""
+    given = ("sink.class=own:Sink", f"job.delivery.guarantee={AT_MOST_ONCE}")
+    with pytest.raises(RegisterError, match="must not write it twice") as caught:
+        rebuilt(recover, staged=False, visible=False, guarantee=AT_MOST_ONCE, settings=given)
+    words = shlex.split(caught.value.remedy)
+    fresh = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert rebuilt("register", staged=False, visible=False, guarantee=AT_MOST_ONCE, settings=(*given, *fresh))
+    assert rebuilt(recover, staged=False, visible=True, settings=given[:1])
 
 
 def test_a_sink_without_batch_log_is_no_first_launch_by_itself() -> None:
