@@ -213,3 +213,16 @@ def test_a_generation_behind_losses_moves_no_other_partition(
     holes = Holes(None, losses)
     holes.check([Generation(0, dict(ends), ends), Generation(1, begins, dict(begins))])
     assert [(f.kind, f.where) for f in holes.findings] == [(kind, "t-1") for kind in kinds]
+
+
+def test_what_expires_between_batches_is_skipped_in_the_same_run(kafka: Kafka) -> None:
+    """Retention comes behind a batch that has read all of its own records: that one is committed as it is."""
+
+    def stage(ranges: Sequence[OffsetRange]) -> None:
+        kafka.now = (9, 10)
+
+    kafka.staged = stage
+    _, summary = kafka.world.run()
+    assert kafka.world.published() == list("012345679")
+    assert [(loss["fromOffset"], loss["untilOffset"]) for loss in summary["dataLoss"]] == [(8, 9)]
+    assert kafka.findings() == (["EXPIRED t-0 [8,9), skipped by generation 1"], [])
