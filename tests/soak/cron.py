@@ -6,9 +6,11 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from demonstration.launches import Launch, end_all
 
 SECONDS = (8.0, 15.0)  # from one launch to the next
@@ -64,11 +66,14 @@ class Cron(threading.Thread):
         if self.is_alive():
             self.join()
 
-    def wait(self, seconds: float) -> None:
-        """Until no launch runs, for so long at most."""
+    def drain(self, seconds: float) -> None:
+        """SIGTERM for the drivers of all that run, also of those that have none yet; for so long at most."""
         end = time.monotonic() + seconds
         while self.running() and time.monotonic() < end:
-            time.sleep(0.1)
+            for driver in filter(None, [launch.find("driver") for launch in self.running()]):
+                with suppress(psutil.NoSuchProcess):
+                    driver.terminate()
+            time.sleep(0.5)
 
     def ended(self) -> list[Ended]:
         return [Ended(launch, launch.wait()) for launch in self.launches if not launch.running]

@@ -7,17 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import psutil
+from confluent_kafka import KafkaException
 from demonstration.launches import Launch
 
-from tests.soak.faults import FAULTS, NoTarget, Scene, Struck
+from tests.soak.faults import FAULTS
+from tests.soak.scene import NoTarget, Scene, Struck
 from tests.soak.sight import Moment, Sight
 from tests.soak.world import World
 
-PATIENCE = 45.0  # seconds to wait for a batch in flight, before striking without one
+PATIENCE = 90.0  # seconds to wait for a batch in flight, before striking without one
 PREPARE_SECONDS = 5.0  # from the first staged file to PREPARE, as long as that is waited for
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.03
 DELAYS = (0.0, 0.05, 0.3, None)  # seconds after the first staged file; None: once the batch is prepared
 REST = (0.2, 2.0)  # seconds between faults
+MISSED = (NoTarget, psutil.NoSuchProcess, KafkaException, TimeoutError)  # its target was gone, or did not obey
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Nemesis:
         acting = FAULTS[name].act(Scene(self.world, self.sight, moment, self.launches, dice))
         try:
             struck = next(acting)
-        except NoTarget:
+        except MISSED:
             return
         landed = moment is not None and self.sight.still(moment)
         self.strikes.append(Strike(name, struck.target, moment.seq if moment and landed else None))

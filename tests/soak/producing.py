@@ -42,7 +42,7 @@ class Producer(threading.Thread):
         """Stops, and commits some last records: after them no transaction is open."""
         self._over.set()
         self.join()
-        for _ in range(5):
+        for _ in range(10):
             if self._produce(100) == 0:
                 return
         raise RuntimeError(f"the last records of {self.topic} could not be sent: see {self._complaints}")

@@ -10,7 +10,7 @@ from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from demonstration.launches import Launch, register
 
-from offsets.errors import StreamError
+from offsets.errors import StreamError, UnavailableError
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
 from offsets.structs import State
@@ -44,7 +44,10 @@ class Sight:
         """The register, or None if there is none or it cannot be seen now."""
         try:
             state = register(self._store)
-        except StreamError:
+        except UnavailableError:
+            return None
+        except StreamError as e:
+            self.wrong.append(str(e))
             return None
         if state is not None and self._last is not None:
             self.wrong += went_back(self._last, state)
@@ -98,7 +101,7 @@ def went_back(before: State, now: State) -> list[str]:
 
 def partitions(bootstrap: str, topics: Iterable[str]) -> dict[str, list[int]]:
     """Of each topic, as the broker has them now."""
-    known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=30).topics
+    known = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=30).topics
     return {topic: sorted(known[topic].partitions) for topic in topics}
 
 
@@ -107,7 +110,7 @@ def lag(bootstrap: str, store_url: str, partitions: dict[str, list[int]]) -> int
     with closing(open_store(store_url, 4.0, ANSWER_SECONDS)) as store:
         state = register(store)
     places = [TopicPartition(topic, p) for topic, numbers in partitions.items() for p in numbers]
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     asked = admin.list_offsets(
         dict.fromkeys(places, OffsetSpec.latest()), isolation_level=IsolationLevel.READ_COMMITTED
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,8 +19,8 @@ from tests.soak.world import COMPACTED, PARTITIONS, SINKS, STORES, World, world_
 
 END_SECONDS = 25.0  # of the time asked for: to end what runs, for two clean launches and the check
 MORE_SECONDS = 300.0  # beyond it, on a slow machine, until a fault has landed in a batch
-CLEAN_SECONDS = 300.0
-DRAIN_SECONDS = 60.0
+CLEAN_SECONDS = 600.0
+DRAIN_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,7 @@ class Soak:
         self.cron.stop()
         for producer in self.producers:
             producer.finish()
-        for launch in self.cron.running():
-            if driver := launch.find("driver"):
-                driver.send_signal(signal.SIGTERM)
-        self.cron.wait(DRAIN_SECONDS)
+        self.cron.drain(DRAIN_SECONDS)
         self.tell(f"healed; launches that are still at work: {len(self.cron.running())}")
         self.clean = [self.cron.launch("--available-now", *QUICKLY).wait(CLEAN_SECONDS) for _ in range(2)]
         self.tell(f"two clean launches ended with {self.clean}")

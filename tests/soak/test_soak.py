@@ -1,25 +1,29 @@
-"""The soak itself, for two minutes, and that it would see what it looks for."""
+"""The soak itself, for two minutes, and its parts."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import orjson
 import pytest
 
+from offsets.protocol import created
+from offsets.structs import Owner, TopicState
 from tests.soak.faults import FAULTS
+from tests.soak.mover import move_on_disk
 from tests.soak.nemesis import schedule
-from tests.soak.producing import Place, Produced, produced
+from tests.soak.producing import Produced, produced
+from tests.soak.sight import went_back
 from tests.soak.soak import run_soak
-from tests.soak.verdict import Landed, Verdict, judge
-from tests.soak.world import COMPACTED, PLAIN
+from tests.soak.world import PLAIN
 
 SEED = 5
-RECORDS = 10
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1500)
 def test_two_minutes(tmp_path: Path, java_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Launches, processes, servers and connections are struck in mid-batch: no record is lost, doubled or made up."""
     (tmp_path / "scratch").mkdir()
@@ -41,88 +45,33 @@ def test_a_seed_decides_the_order() -> None:
     assert {name: once.count(name) for name in FAULTS} == {name: fault.weight for name, fault in FAULTS.items()}
 
 
-def sent(topic: str = PLAIN) -> Produced:
-    return Produced({(topic, 0, offset): offset for offset in range(RECORDS)})
-
-
-def there(topic: str = PLAIN) -> Landed:
-    found = Landed()
-    for offset in range(RECORDS):
-        add(found, offset, topic=topic)
-    return found
-
-
-def add(found: Landed, offset: int, number: int | None = None, topic: str = PLAIN, aborted: bool = False) -> None:
-    """A file with this one record."""
-    row = {"topic": topic, "partition": 0, "offset": offset, "number": offset if number is None else number}
-    found.add(orjson.dumps({**row, "aborted": aborted}) + b"\n")
-
-
-def seen(given: Produced, found: Landed, now: set[Place] | None = None) -> tuple[int, int, int]:
-    """Lost, doubled, phantom; `now`: what is readable."""
-    told = judge(given, found, set() if now is None else now, {COMPACTED}, 0, [])
-    return told.lost, told.doubled, told.phantom
-
-
-def test_all_is_there() -> None:
-    """What was acknowledged has landed once: exact, also if it cannot be read any more."""
-    assert seen(sent(), there()) == (0, 0, 0)
-    assert judge(sent(), there(), set(sent().acknowledged), {COMPACTED}, 0, []).exact
-
-
-def test_lost() -> None:
-    """Acknowledged or readable, and not landed; a compacted topic may have lost what is not readable any more."""
-    assert seen(sent(), Landed()) == (RECORDS, 0, 0)
-    assert seen(Produced(), Landed(), {(PLAIN, 0, 7)}) == (1, 0, 0)
-    assert seen(sent(COMPACTED), Landed()) == (0, 0, 0)
-    assert seen(sent(COMPACTED), Landed(), {(COMPACTED, 0, 7)}) == (1, 0, 0)
-
-
-def test_doubled() -> None:
-    """The same place twice, or the same number at two places, as by a reader of aborted records."""
-    found = there()
-    add(found, 3)
-    assert seen(sent(), found) == (0, 1, 0)
-    found = there()
-    add(found, RECORDS, number=3)
-    assert seen(sent(), found, {(PLAIN, 0, RECORDS)}) == (0, 1, 0)
-
-
-def test_phantom() -> None:
-    """Never committed, marked as aborted, or another record than was sent there."""
-    found = there()
-    add(found, RECORDS)
-    assert seen(sent(), found) == (0, 0, 1)
-    found = there()
-    add(found, RECORDS, aborted=True)
-    assert seen(sent(), found, {(PLAIN, 0, RECORDS)}) == (0, 0, 1)
-    given = sent()
-    given.acknowledged[PLAIN, 0, 3] = 99
-    assert seen(given, there()) == (0, 0, 1)
-
-
-def test_unknown() -> None:
-    """A record of a transaction whose end had no answer may have landed or not."""
-    given, found = sent(), there()
-    given.unknown.add((PLAIN, 0, RECORDS))
-    assert seen(given, found) == (0, 0, 0)
-    add(found, RECORDS + 2, number=RECORDS)
-    assert seen(given, found) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("verdict", [Verdict(1, 1, 1, 0, 0, 0, 1), Verdict(1, 1, 1, 0, 0, 0, 0, ("a file is short",))])
-def test_not_exact(verdict: Verdict) -> None:
-    """Records that are left to read, and files that change, are seen as well."""
-    assert not verdict.exact
-
-
 def test_the_log_of_a_producer(tmp_path: Path) -> None:
     """Its lines become acknowledged places and unknown numbers; what was aborted is none of these."""
     entry = {"topic": PLAIN, "partition": 1, "error": None}
     entries = [
         {**entry, "outcome": "acknowledged", "offset": 4, "number": 3},
-        {**entry, "outcome": "aborted", "offset": 5, "number": 4},
+        {**entry, "outcome": "aborted", "offset": 5, "number": 9},
         {**entry, "outcome": "unknown", "offset": None, "number": 4},
     ]
     (tmp_path / "log").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in entries))
     assert produced([tmp_path / "log"]) == Produced({(PLAIN, 1, 4): 3}, {(PLAIN, 1, 4)})
+
+
+def test_the_consumer_moves_a_name_once(tmp_path: Path) -> None:
+    """A file that is published again under its name stays where it is, for the verdict to see."""
+    lake, taken = tmp_path / "lake", tmp_path / "taken"
+    for _ in range(2):
+        (lake / "orders").mkdir(parents=True, exist_ok=True)
+        (lake / "orders" / "a.json").write_text("{}\n")
+        with suppress(FileExistsError):
+            move_on_disk(lake, taken)("orders/a.json")
+    assert [path.name for path in (*lake.rglob("*.json"), *taken.rglob("*.json"))] == ["a.json"] * 2
+
+
+def test_a_register_that_goes_back_is_told() -> None:
+    """Epoch, batch and offsets only grow."""
+    before = created("app", {PLAIN: TopicState("id", {0: 7})}, Owner("host", 1, "now", "run"), "nonce", 0)
+    before = replace(before, epoch=2, seq=3)
+    assert went_back(before, before) == []
+    now = replace(before, epoch=1, seq=2, topics={PLAIN: TopicState("id", {0: 6})})
+    assert len(went_back(before, now)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,21 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.crash.reader import Lake
 from tests.soak.producing import Place, Produced
 
 READERS = 4
+SILENT_SECONDS = 120.0
+FRESH = {
+    "group.id": "soak",
+    "enable.auto.commit": "false",
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_committed",
+    "enable.partition.eof": "true",
+    "log_level": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -73,14 +83,12 @@ def landed(lakes: Iterable[Lake], lengths: dict[str, int]) -> Landed:
 
 def readable(bootstrap: str, partitions: dict[str, list[int]]) -> set[Place]:
     """What a fresh reader of committed records sees now."""
-    config = {"bootstrap.servers": bootstrap, "group.id": "soak", "enable.auto.commit": "false"}
-    config |= {"isolation.level": "read_committed", "enable.partition.eof": "true", "auto.offset.reset": "earliest"}
     left = {(topic, p) for topic, numbers in partitions.items() for p in numbers}
     found: set[Place] = set()
-    with closing(Consumer(config)) as consumer:
+    with closing(Consumer({**FRESH, "bootstrap.servers": bootstrap})) as consumer:
         consumer.assign([TopicPartition(topic, p, 0) for topic, p in left])
         while left:
-            for message in consumer.consume(10_000, 10):
+            for message in some(consumer):
                 error = message.error()
                 if error is None:
                     found.add((message.topic(), message.partition(), message.offset()))  # type: ignore[arg-type]
@@ -89,6 +97,15 @@ def readable(bootstrap: str, partitions: dict[str, list[int]]) -> set[Place]:
                 else:
                     raise KafkaException(error)
     return found
+
+
+def some(consumer: Consumer) -> list[Message]:
+    """The next ones.  Raises TimeoutError if none come."""
+    end = time.monotonic() + SILENT_SECONDS
+    while time.monotonic() < end:
+        if found := consumer.consume(1000, 0.5):
+            return found
+    raise TimeoutError(f"the broker has served nothing for {SILENT_SECONDS:g} s")
 
 
 def judge(sent: Produced, there: Landed, now: set[Place], compacted: set[str], lag: int, wrong: list[str]) -> Verdict:

@@ -26,6 +26,7 @@ COMPACTION = {
     "delete.retention.ms": "1000",
 }
 BATCH = 2_000  # records: about a second of the job's function, so that faults find it at work
+READY_SECONDS = 300.0  # a server starts beside all else that runs: on a slow machine that takes its time
 STORES, SINKS = ("zookeeper", "hdfs", "file"), ("hdfs", "local")
 
 
@@ -41,10 +42,13 @@ class World:
     def up(self) -> None:
         """Servers, proxies, topics and the job file; the servers end with this process, however that ends."""
         self.sandbox.end_with_me()
+        for server in self.sandbox.servers(self.names):
+            for daemon in server.daemons:
+                daemon.deadline = READY_SECONDS
         self.sandbox.up(self.names)
         for name in self.names[1:]:
             self.proxies[name] = Proxy(self.address(name))
-        self._admin = AdminClient({"bootstrap.servers": self.sandbox.kafka.bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": self.sandbox.kafka.bootstrap, "log_level": 0})
         configs: dict[str, dict[str, str]] = {PLAIN: {}, COMPACTED: COMPACTION}
         for topic, partitions in PARTITIONS.items():
             new = NewTopic(topic, partitions, 1, config=configs[topic])
@@ -82,7 +86,7 @@ class World:
         quota = {"storagespacequota": 1 if on else -1}  # one byte is less than any file takes
         params: dict[str, Any] = {"op": "SETQUOTA", "user.name": self.sandbox.hdfs.user, **quota}
         url = f"{self.sandbox.hdfs.webhdfs_url}/webhdfs/v1/lake"
-        requests.put(url, params=params, timeout=10).raise_for_status()
+        requests.put(url, params=params, timeout=READY_SECONDS).raise_for_status()
 
     def delete_records(self, before: dict[int, int]) -> None:
         """Partitions of the plain topic begin there from now on."""
