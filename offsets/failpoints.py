@@ -33,15 +33,16 @@ def _of(who: str, *names: str) -> dict[str, Failpoint]:
 FAILPOINTS: Mapping[str, Failpoint] = {
     **_of("driver", *(name for step in _STEPS for name in step.failpoints if not name.startswith("task."))),
     **_of("task", *(name for step in _STEPS for name in step.also if name.startswith("task."))),
-    **_of("driver", *Step("create", writes=True).failpoints, "publish.sent"),
+    **_of("driver", *(name for step in ("create", "reset") for name in Step(step, writes=True).failpoints)),
+    **_of("driver", "publish.sent"),
     **_of("task", "fetch.first", "fetch.mid", "fetch.end"),
     **{"replace.before": Failpoint("store", fills=True), "replace.after": Failpoint("store")},
     **_of("zookeeper", "replace.sent"),
     **_of("log", "temp.after", "rename.before", "rename.sent", "rename.after", "relist.after"),
 }
 """All that a run can pass.  `log`: the stores that are a numbered log."""
-TOOLS = ("reset", "rebuild", "skip")
-"""Transitions that a person asks for: their failpoints are named alike, and are not part of a run."""
+TOOLS = ("rebuild", "skip")
+"""Transitions of a register that something has happened to: their failpoints are named alike."""
 _KNOWN = frozenset(chain(FAILPOINTS, *(Step(name, writes=True).failpoints for name in TOOLS)))
 
 _hook: Callable[[str], None] | None = None

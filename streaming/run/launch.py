@@ -128,10 +128,12 @@ class Launch:
         if self.options.recover == "offsets":
             topics = reset_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"run_stream.py --recover offsets, run {self.progress.run_id}")
+            manager.read()  # one that slept here is fenced, and writes nothing any more
             sink.log_reset(manager.state)
         elif self.config.start_fresh:
             topics = latest_topics(self.config, manager.state.topics, snapshot)
             manager.reset(topics, f"source.startFresh, run {self.progress.run_id}")
+            manager.read()  # one that slept here is fenced, and writes nothing any more
             sink.log_reset(manager.state)
         # A direct sink's batch that is pending may be in the log already.
         sink.refuse_logged(manager.state.generation, manager.state.seq + (manager.state.pending is not None))

@@ -88,12 +88,13 @@ RULES = (
 
 
 def applicable() -> Iterator[Tuple]:
-    """All tuples, then those that begin with a batch pending, and those with a consumer."""
+    """All tuples: first one or more for each combination, then those of launches that are like no other."""
     for profile, store, point, action in product(READY, STORES, FAILPOINTS, ACTIONS):
         if excluded(profile, store, point, action) is None:
             earlier = PREPARED if point == "redo.manifest" else ""
             yield from (Tuple(profile, store, point, action, hit, earlier) for hit in hits(profile, store, point))
     yield from after_a_crash()
+    yield from resets()
     yield from consumed()
 
 
@@ -107,12 +108,20 @@ def after_a_crash() -> Iterator[Tuple]:
             )
 
 
+def resets() -> Iterator[Tuple]:
+    """A person begins a new generation while a batch is pending, and the launch that does it does not end."""
+    points = ("take.sent", "redo.manifest", "publish.each", "commit.sent", *Step("reset", writes=True).failpoints)
+    for store, point, action in product(STORES, points, ("kill", "freeze", "raise", "lose")):
+        if not any(rule.applies(STRONGEST, store, point, action) for rule in RULES[1:]):  # a run does not reset
+            yield Tuple(STRONGEST, store, point, action, 1, PREPARED, reset=True)
+
+
 def consumed() -> Iterator[Tuple]:
     """The same crashes while a consumer moves each published file away."""
     points = ("publish.each", "publish.sent", "publish.after", "commit.sent", "commit.after", "gc.each")
     for profile, store, point, action in product(READY, STORES, points, ("kill", "freeze")):
         if profile[1] == "staged" and excluded(profile, store, point, action) is None:
-            yield Tuple(profile, store, point, action, *hits(profile, store, point), consumed=True)
+            yield Tuple(profile, store, point, action, hits(profile, store, point)[0], consumed=True)
 
 
 def excluded(profile: Profile, store: str, point: str, action: str) -> str | None:

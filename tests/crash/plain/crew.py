@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -39,9 +39,11 @@ class Crew:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def start(self, job: str, fault: Fault | None = None, consumed: str = "", planted: str = "") -> int:
-        """The pid of a new launch."""
-        told = {"job": job, "fault": fault and asdict(fault), "consumed": consumed, "planted": planted}
+    def start(
+        self, job: str, fault: Fault | None = None, consumed: str = "", planted: str = "", more: Sequence[str] = ()
+    ) -> int:
+        """The pid of a new launch; `more`: arguments."""
+        told = {"job": job, "fault": fault and asdict(fault), "consumed": consumed, "planted": planted, "more": more}
         pid: int = self._ask("fork", told)
         return pid
 
@@ -51,7 +53,7 @@ class Crew:
         timer.daemon = True
         timer.start()
         try:
-            how: Mapping[str, Any] = self._ask("wait", pid)
+            how: Mapping[str, int] = self._ask("wait", pid)
         finally:
             timer.cancel()
         with self._heard:

@@ -52,7 +52,7 @@ def run_batches(_: None, runner: Runner) -> None:
 
 
 def launch(told: Mapping[str, Any]) -> int:
-    """`told`: `job`, and perhaps `fault`, `consumed` (a sink to move files away in) and `planted` (module:function)."""
+    """`told`: `job`, `more` arguments, perhaps `fault`, `consumed` (a sink to move files away in), `planted`."""
     streaming.run.launch.spark = no_spark  # type: ignore[assignment]
     streaming.run.launch.run_batches = run_batches  # type: ignore[assignment]
     if planted := told.get("planted"):
@@ -62,7 +62,7 @@ def launch(told: Mapping[str, Any]) -> int:
     fault = Fault(**told["fault"]) if told.get("fault") else None
     consumed = told.get("consumed")
     failpoints.arm(Trap(fault, Folder(consumed).consume if consumed else None))
-    return main("", [told["job"], "--available-now"])
+    return main("", [told["job"], "--available-now", *told["more"]])
 
 
 def run(told: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,9 @@ from tests.crash.plain.places import CONSUMED, DATA, Folder
 from tests.crash.plain.registers import History, Register
 from tests.crash.plain.topic import Produced
 
-STAGING, BATCHES, QUARANTINE = "_staging/", "_batches/", "_quarantine/"
+STAGING = "_staging/"
+ENTRY = re.compile(r"_batches/\d+/\d{10}\.json")
+GENERATION = re.compile(r"\+g(\d+)e")  # in the name of a published file
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Look:
     @property
     def batches(self) -> list[Mapping[str, Any]]:
         """The manifests that the batch log holds, in their order."""
-        return [body(data) for name, data in sorted(self.files.items()) if name.startswith(BATCHES)]
+        return [body(data) for name, data in sorted(self.files.items()) if ENTRY.fullmatch(name)]
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,11 @@ class Evidence:
         """Every record that somebody has received, as often as he did."""
         if self.kind == "direct":
             return self.direct
-        files = self.end.published.values()
-        return [json.loads(line) for content in files for line in content.splitlines()]
+        return [
+            {**json.loads(line), "generation": generation_of(name)}
+            for name, content in self.end.published.items()
+            for line in content.splitlines()
+        ]
 
 
 class Witness:
@@ -103,6 +109,11 @@ class Witness:
         if name not in self._read:
             self._read[name] = self._sink.read(name)
         return self._read[name]
+
+
+def generation_of(name: str) -> int:
+    found = GENERATION.search(name)
+    return int(found[1]) if found else -1
 
 
 def is_manifest(name: str) -> bool:

@@ -48,8 +48,8 @@ def parsed(version: int, data: bytes) -> Register:
         ref = pending["manifest"]
         pending = Pending(only(pending["until"]), ref and ref["path"])
     topics = {name: topic["offsets"] for name, topic in state["topics"].items()}
-    numbers = (state[name] for name in ("generation", "epoch", "seq", "step"))
-    return Register(version, *numbers, only(topics), pending, data)
+    generation, epoch, seq, step = (state[name] for name in ("generation", "epoch", "seq", "step"))
+    return Register(version, generation, epoch, seq, step, only(topics), pending, data)
 
 
 def only(topics: Mapping[str, Any]) -> dict[int, int]:

@@ -9,7 +9,8 @@ a planted bug patches there what it likes, and must turn up in `outcome.violated
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.crash.invariants import violated
@@ -31,6 +32,7 @@ class Tuple:
 
     `earlier`: a launch before is killed there, so that this one begins with what it has left.  `second`: there the one
     that takes over from a frozen one is killed.  `consumed`: a consumer moves each file away as it is published.
+    `reset`: the launch with the fault is to begin a new generation at offset 0 of every partition.
     """
 
     profile: Profile
@@ -41,12 +43,13 @@ class Tuple:
     earlier: str = ""
     consumed: bool = False
     second: str = ""
+    reset: bool = False
 
     @property
     def id(self) -> str:
-        words = (*self.profile, self.store, self.point, self.action)
-        more = (f"hit{self.hit}" * (self.hit > 1), f"after-{self.earlier}" * bool(self.earlier))
-        more += (f"beside-{self.second}" * bool(self.second),)
+        words: tuple[str, ...] = (*self.profile, self.store, self.point, self.action)
+        more: tuple[str, ...] = (f"hit{self.hit}" * (self.hit > 1), f"after-{self.earlier}" * bool(self.earlier))
+        more += (f"beside-{self.second}" * bool(self.second), "resets" * self.reset)
         return "-".join(filter(None, (*words, *more, "consumed" * self.consumed)))
 
 
@@ -87,7 +90,7 @@ class _Run:
         self.crew.said()
         if self.case.earlier:
             self._end("earlier", self._start(Fault(self.case.earlier, "kill"), consumed, planted), "crash")
-        first = self._start(fault, consumed, planted)
+        first = self._start(fault, consumed, planted, self._reset() if self.case.reset else ())
         status = self.crew.wait(first)
         if status is None:
             self._freeze(first, consumed, planted)
@@ -121,8 +124,13 @@ class _Run:
         """Whether the frozen one had not read the register: then it is, woken, just the next launch."""
         return self.case.point in BEFORE_READ
 
-    def _start(self, fault: Fault | None, consumed: str, planted: str) -> int:
-        return self.crew.start(self.job, fault, consumed, planted)
+    def _reset(self) -> tuple[str, ...]:
+        produced = self.evidence.produced
+        offsets = {produced.topic: dict.fromkeys(map(str, produced.ends), 0)}
+        return "--recover", "offsets", "--set", f"source.startingOffsets={json.dumps(offsets)}"
+
+    def _start(self, fault: Fault | None, consumed: str, planted: str, more: Sequence[str] = ()) -> int:
+        return self.crew.start(self.job, fault, consumed, planted, more)
 
     def _end(self, what: str, pid: int, when: str) -> None:
         self._note(what, self.crew.wait(pid), when)
