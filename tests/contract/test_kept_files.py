@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from offsets.errors import DestinationExistsError
 from offsets.filesystems import Filesystem
 from offsets.stores.base import MemoryStore
+from offsets.structs import LossRecord, LostRange, Owner, State
 from streaming.run.pausing import pause_in_force
+from streaming.sinks.losses import last_losses, loss_generations, record_losses
 from streaming.sinks.names import batch_entry
 from streaming.sinks.pause import Pause, lift_pause, paused, set_pause
 from streaming.sinks.runs import keep_report, reports
@@ -57,3 +61,17 @@ def test_the_log_is_pruned_over_generations(sink: Filesystem) -> None:
     assert [entry.name for entry in sink.list("_batches")] == ["1", "1.reset.json"]
     assert [entry.name for entry in sink.list("_batches/1")] == [batch_entry(1, n)[-15:] for n in (3, 4)]
     assert not [path for path in tree(sink) if path.startswith("_staging/")]
+
+
+def test_records_of_losses(sink: Filesystem) -> None:
+    """Written once, as often as it is tried; another record of that generation is never overwritten."""
+    lost = LostRange("EXPIRED", "t", 0, 4, 6)
+    state = State("a", 1, 3, Owner("h", 1, "s", "r"), "n", 7, {}, losses=(lost,))
+    assert last_losses(sink) is None
+    assert [record_losses(sink, state), record_losses(sink, replace(state, epoch=4))] == [True, False]
+    with pytest.raises(DestinationExistsError):
+        record_losses(sink, replace(state, losses=(lost._replace(until_offset=9),)))
+    assert (loss_generations(sink), last_losses(sink)) == ([1], LossRecord("a", 1, (lost,)))
+    assert record_losses(sink, replace(state, generation=2))
+    assert loss_generations(sink) == [1, 2]
+    assert sink.list("_staging") == [], "nothing half written is left"
