@@ -238,3 +238,22 @@ def test_crashes_on_crashes(worlds: Iterator[World], consumed: bool) -> None:
                 world.consume()
         check(world, f"seed {seed}, story {story}")
     assert ("redo.manifest" in seen) == (world.guarantee == EXACTLY_ONCE)
+
+
+@pytest.mark.parametrize("then", GUARANTEES)
+def test_the_guarantee_is_changed_between_launches(worlds: Iterator[World], then: str) -> None:
+    """What a crash left behind is finished, or given up, as the guarantee said under which it was begun."""
+    first = next(worlds)
+    names, guarantee = first.launch_until(10**6), first.guarantee
+    begin, end = second_batch(guarantee, names)
+    for hit in random.sample(range(begin or names.index("stage.before"), end), 0 if guarantee == then else 4):
+        world = next(worlds)
+        world.launch_until(hit)
+        world.guarantee = then
+        state, story = world.launch(), f"{guarantee}, crash at {names[hit]}, hit {hit}, then {then}"
+        assert (state.pending, state.topics["t"].offsets) == (None, dict.fromkeys(range(PARTITIONS), RECORDS)), story
+        published = world.published()
+        doubled, lost = {each for each, times in published.items() if times > 1}, IDS - published.keys()
+        assert doubled <= (world.in_flight if guarantee == AT_LEAST_ONCE else set()), story
+        assert lost <= (world.in_flight if guarantee == AT_MOST_ONCE else set()), story
+        assert world.verified().findings == (), story
