@@ -124,6 +124,7 @@ class HiveRegistrar:
         """What an earlier run could not register, or was killed before it did."""
         for manifest in self._marks.untold(self._until):
             self._await(manifest)
+        self._seen = max(self._seen, self._until)  # the newest may have no entry, after a crash
 
     def _await(self, manifest: Manifest) -> None:
         for partition in partitions_of(manifest):

@@ -181,6 +181,16 @@ def test_only_what_the_mark_leaves_is_read_again(
     assert [s.name for s in lake.list(MARKS)] == ["0000000004"]
 
 
+def test_a_newest_batch_without_an_entry_is_not_waited_for(
+    lake: LocalFilesystem, registrar: Callable[..., HiveRegistrar]
+) -> None:
+    """As weaker guarantees leave it behind: the mark goes past it, or each launch would start Spark for nothing."""
+    logged(lake, manifest(0, "t/dt=0"), manifest(1, "t/dt=1"))
+    with running(registrar(Metastore(), until=3)):
+        pass
+    assert Marks(lake).read() == 3
+
+
 @pytest.mark.parametrize(
     ("refused", "folders", "told"),
     [
