@@ -2,7 +2,7 @@
 
 And the same scenario without the mistake violates nothing.  One alone:
 
-    python -m pytest 'tests/crash/test_planted.py::test_caught[set_without_version]'
+    python -m pytest 'tests/crash/test_planted.py::test_caught[set_without_version-exactly-once-staged]'
 """
 
 from __future__ import annotations
