@@ -203,10 +203,13 @@ def hunt(
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("store_url", "sink_url", "format_", "layout"), PAIRS, indirect=["store_url", "sink_url"])
-def test_five_kills_in_every_pair(hunt: MakeHunt, sink_url: str, format_: str, layout: str) -> None:
-    """Whatever store, sink, format and layout: exact to the record, bad ones in quarantine, and verify agrees."""
-    prey, log = hunt(60_000, 6_000, settings(format_, layout))
-    hunt_down(prey, log, sink_url, 5)
+def test_kills_in_every_pair(hunt: MakeHunt, sink_url: str, format_: str, layout: str) -> None:
+    """Whatever store, sink, format and layout: exact to the record, bad ones in quarantine, and verify agrees.
+
+    A driver, a JVM and a worker die; at which steps a driver does is for the tuples.
+    """
+    prey, log = hunt(36_000, 6_000, settings(format_, layout))
+    hunt_down(prey, log, sink_url, len(VICTIMS))
     names = [name for name, _ in Lake(sink_url).list()]
     assert [n for n in names if not re.fullmatch(rf"{FOLDER[layout]}\.{EXTENSION[format_]}", n)] == []
     assert verify("", [str(prey.job), *prey.options]) == 0
@@ -225,7 +228,7 @@ def hunt_down(prey: Hunt, log: Path, sink_url: str, kills: int) -> None:
     total = count(published(sink_url), log)
     print(f"kills: {', '.join(prey.killed)}; in flight {prey.in_flight}; {files} files, {reader.looks} looks; {total}")
     assert len(prey.killed) == kills
-    assert prey.in_flight >= 0.75 * kills
+    assert prey.in_flight > kills / 2
     assert total.exact
     assert total.unparsable > 0
     assert reader.looks > 5
