@@ -45,6 +45,13 @@ def state_of(job: Job) -> object:
     return job.register_bytes(), files
 
 
+def take_over(job: Job, drivers: Drivers) -> None:
+    """Launches until one does not find a holder; on a busy machine the first may not have watched the lock for long."""
+    wait_for(lambda: drivers.run(job.path).status != 75, SECONDS, "a launch to take over")
+    assert drivers.started[-1].status == 0, drivers.started[-1].said
+    assert_landed(job)
+
+
 def assert_landed(job: Job) -> None:
     assert job.register().pending is None
     assert job.landed() == once(job.settings["source.subscribe"], {0: (0, RECORDS), 1: (0, RECORDS)})
@@ -55,9 +62,7 @@ def test_a_woken_driver_says_that_it_was_overtaken(made: Job, drivers: Drivers, 
     """Also where what it misses first is a file that the other run has collected: that is no fault of a disk."""
     first = drivers.start(made.path, "--available-now", prelude=At(point, "freeze"))
     wait_for(lambda: is_stopped(first.process.pid), SECONDS, f"the driver to stop at {point}")
-    second = drivers.run(made.path)
-    assert second.status == 0, second.said
-    assert_landed(made)
+    take_over(made, drivers)
     before = state_of(made)
     first.process.send_signal(signal.SIGCONT)
     first.wait()
@@ -77,9 +82,7 @@ def test_a_frozen_spark_submit(made: Job, drivers: Drivers) -> None:
         each.suspend()
     wait_for(lambda: all(map(stopped, family)), SECONDS, "all of it to stop")
     made.open_gate()
-    second = drivers.run(made.path)
-    assert second.status == 0, second.said
-    assert_landed(made)
+    take_over(made, drivers)
     before = state_of(made)
     for each in reversed(family):
         each.resume()
