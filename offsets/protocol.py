@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from offsets.errors import ProtocolError
+from offsets.joining import check_cursor, check_losses, check_ranges, pinned_with
 from offsets.structs import (
     AT_LEAST_ONCE,
     AT_MOST_ONCE,
@@ -144,9 +145,9 @@ def prepared(
     `schemas`: those of tables that the batch is the first to write; others may be repeated as they are.
     """
     _check(state, "prepare", nonce)
-    _check_cursor(state.topics, topics)
-    _check_ranges(topics, ranges)
-    pinned = _pinned(state.schemas, schemas)
+    check_cursor(state.topics, topics)
+    check_ranges(topics, ranges)
+    pinned = pinned_with(state.schemas, schemas)
     new = replace(state, topics=dict(topics), schemas=pinned, pending=Pending(tuple(ranges), manifest))
     return replace(new, losses=(), nonce=nonce, step="prepare", time_ms=now)
 
@@ -169,9 +170,9 @@ def advanced(
 ) -> State:
     """COMMIT of a batch that was never pending: offsets = until.  Arguments and checks are those of `prepared`."""
     _check(state, "advance", nonce)
-    _check_cursor(state.topics, topics)
-    _check_ranges(topics, ranges)
-    pinned = _pinned(state.schemas, schemas)
+    check_cursor(state.topics, topics)
+    check_ranges(topics, ranges)
+    pinned = pinned_with(state.schemas, schemas)
     done = replace(state, topics=advance(topics, ranges), schemas=pinned, seq=state.seq + 1, losses=())
     return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
 
@@ -193,7 +194,7 @@ def skipped(
     The losses stay until the first batch, so that whoever comes next can write them down in the sink.
     """
     _check(state, "skip", nonce)
-    _check_losses(state.topics, topics, losses)
+    check_losses(state.topics, topics, losses)
     new = replace(state, generation=state.generation + 1, topics=dict(topics), losses=tuple(losses))
     return replace(new, nonce=nonce, step="skip", time_ms=now)
 
@@ -234,54 +235,6 @@ def _check(state: State, step: str, nonce: str) -> None:
         raise ProtocolError(f"{step} is not allowed while the register is {found} (epoch {state.epoch}{what:.500})")
     if nonce == state.nonce:
         raise ProtocolError(f"{step} needs a nonce of its own: {nonce} was that of {state.step}")
-
-
-def _check_cursor(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) -> None:
-    """What is committed stays as it is; partitions and topics may be added."""
-    for name, known in old.items():
-        now = new.get(name)
-        if now is None or now.id != known.id:
-            raise ProtocolError(
-                f"the plan does not go on from the register: topic {name} with id {known.id} is not in it"
-            )
-        for partition, offset in known.offsets.items():
-            if now.offsets.get(partition) != offset:
-                found = now.offsets.get(partition)
-                raise ProtocolError(f"the plan has {name}-{partition} at {found}, the register has {offset}")
-
-
-def _check_losses(old: Mapping[str, TopicState], new: Mapping[str, TopicState], losses: tuple[LostRange, ...]) -> None:
-    """A skip names each partition that it moves, and some."""
-    lost = {loss.topic_partition for loss in losses}
-    if not losses or sorted(lost) != [loss.topic_partition for loss in losses]:
-        raise ProtocolError(f"losses must be sorted and name a partition once: {', '.join(map(str, losses)):.500}")
-    for name, known in old.items():
-        same = name in new and new[name].id == known.id
-        for partition, offset in known.offsets.items():
-            found = new[name].offsets.get(partition) if same else None
-            if found != offset and (name, partition) not in lost:
-                raise ProtocolError(f"skip moves {name}-{partition} from {offset} to {found}, which is not named lost")
-
-
-def _pinned(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    for table, schema in new.items():
-        if old.get(table, schema) != schema:
-            which = f"table {table}" if table else "the table of the root"
-            raise ProtocolError(f"{which} has its schema, for ever, and this is another")
-    return {**old, **new}
-
-
-def _check_ranges(topics: Mapping[str, TopicState], ranges: tuple[OffsetRange, ...]) -> None:
-    if sorted({r.topic_partition for r in ranges}) != [r.topic_partition for r in ranges]:
-        raise ProtocolError(f"ranges must be sorted and name a partition once: {', '.join(map(str, ranges)):.500}")
-    for r in ranges:
-        start = topics[r.topic].offsets.get(r.partition) if r.topic in topics else None
-        if r.from_offset != start:
-            raise ProtocolError(
-                f"{r} does not begin at the committed offset {start}: was it planned past a failed batch?"
-            )
-        if r.size() <= 0:
-            raise ProtocolError(f"{r} is empty: offsets would stand still or shrink")
 
 
 def _moved(topics: Mapping[str, TopicState], places: Mapping[TopicPartition, int]) -> dict[str, TopicState]:

@@ -257,3 +257,5 @@ def test_the_guarantee_is_changed_between_launches(worlds: Iterator[World], then
         assert doubled <= (world.in_flight if guarantee == AT_LEAST_ONCE else set()), story
         assert lost <= (world.in_flight if guarantee == AT_MOST_ONCE else set()), story
         assert world.verified().findings == (), story
+        if guarantee == EXACTLY_ONCE:
+            assert [seq for seq, _ in world.logged()] == list(range(state.seq)), story
