@@ -23,6 +23,7 @@ from tests.crash.plain.sinks import received, spans
 
 __all__ = ["STORES", "STORE_POINTS", "Bench", "Outcome", "Profile", "Tuple", "run_tuple"]
 BEFORE_READ = ("lock.before", "lock.after", "read.before")  # nothing has been read that could be old
+COMMAND = "python -m pytest 'tests/crash/test_tuples.py::test_tuple[{}]'"
 LAUNCHES = 10  # after which a launch that should get the lock will never
 
 
@@ -145,4 +146,9 @@ class _Run:
     def _outcome(self) -> Outcome:
         said = [f"== {exit.what}: {exit.status}\n{exit.said}" for exit in self.evidence.exits]
         landed = any(f"{LANDED} {self.case.action} at {self.case.point}" in text for text in said)
-        return Outcome(self.evidence, violated(self.evidence), landed, f"{self.case.id} in {self.job}\n{''.join(said)}")
+        return Outcome(
+            self.evidence,
+            violated(self.evidence),
+            landed,
+            f"{COMMAND.format(self.case.id)}\n{self.job}\n{''.join(said)}",
+        )
