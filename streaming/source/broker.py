@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
@@ -24,6 +25,9 @@ from streaming.source.truncation import truncated
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.1
+# In a deadline, each with a new client if the one before got no answer at all: librdkafka's does not forget a dead node
+# that was its controller, waits for that alone and connects to it 5,000 times a second.
+ATTEMPTS = 3
 
 _ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
 _FORBIDDEN = {
@@ -69,7 +73,8 @@ class Broker:
         self._deadline, self._clock = deadline, clock
         self._error: KafkaError | None = None
         self._whole: Mapping[TopicPartition, Led] = {}
-        self._admin: AdminClient | None = open_(client, self._noted)
+        self._open = partial(open_, client, self._noted)
+        self._admin: AdminClient | None = self._open()
         self._seen: dict[tuple[str, ...], dict[str, _Description]] = {}
 
     def snapshot(self, topics: Sequence[str]) -> dict[str, TopicSnapshot]:
@@ -109,13 +114,16 @@ class Broker:
     def _within_deadline(self, ask: Callable[[float], T]) -> T:
         until = self._clock() + self._deadline
         why = "no answer"
-        while (left := until - self._clock()) > 0:
+        while (left := until - (began := self._clock())) > 0:
+            patience = min(left, self._deadline / ATTEMPTS)
             try:
-                answer = ask(left)
+                answer = ask(patience)
             except _Again as e:
                 self._seen.clear()
                 self._raise_if_not_admitted()
                 why = f"{e}; {self._error.str()}" if self._error else str(e)
+                if self._clock() - began >= patience:
+                    self._admin = self._open()
             else:
                 self._error = None
                 return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from servers.cluster import Sandbox
 from servers.daemon import wait_for
 from servers.kafka_cluster import KafkaCluster
+from streaming.source.broker import Broker
 from tests.guards.rehearsal import landed_by, launch, obeyed, stopped
 from tests.integration.jobs import Job, new_job, once
 
@@ -25,9 +27,11 @@ FIRST, SECOND = 1, 2  # the two replicas; the third node keeps the quorum
 def cluster(sandbox: Sandbox, java_home: Path) -> Iterator[KafkaCluster]:
     """Three nodes; they end with the module, or with the sandbox."""
     made = KafkaCluster(sandbox.data / "nodes")
-    made.up()
-    yield made
-    made.down(graceful=False)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down(graceful=False)
 
 
 @pytest.fixture
@@ -106,6 +110,18 @@ def test_a_leader_dies_in_mid_range(nodes: KafkaCluster, job: Callable[[Replicat
     topic.fill(5, acks="1")
     landed_by(made)
     assert made.landed() == once(topic.name, {0: (0, 30_005)})
+
+
+def test_the_controller_dies(nodes: KafkaCluster) -> None:
+    """A driver's connection outlives the node that answers for topics: asked again, it finds another one."""
+    topic = Replicated(nodes, unclean=False)
+    with closing(Broker({"bootstrap.servers": nodes.bootstrap}, 60.0)) as broker:
+        before = broker.snapshot([topic.name])
+        controller = broker._client.list_topics(timeout=30).controller_id
+        nodes.brokers[controller].kill()
+        after = broker.snapshot([topic.name])
+    assert after[topic.name].id == before[topic.name].id
+    assert after[topic.name].partitions == {0: (0, 0)}
 
 
 def test_a_clean_change_of_leader_is_no_truncation(nodes: KafkaCluster, job: Callable[[Replicated], Job]) -> None:
