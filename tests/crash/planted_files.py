@@ -97,7 +97,8 @@ def publish_what_is_listed() -> None:
         folder, named = parent(ref.path), {file.staged for file in manifest.files}
         found = {f"{folder}/{entry.name}": entry for entry in self.filesystem.list(folder)}
         others = [found[path] for path in found if path not in {ref.path, *named}]
-        files = [StagedFile(f"{folder}/{o.name}", f"side=listed/{o.name}.json", o.length, 0, 0) for o in others]
+        made = f"g{manifest.generation}e{manifest.epoch}.json"
+        files = [StagedFile(f"{folder}/{o.name}", f"side=listed/{o.name}+{made}", o.length, 0, 0) for o in others]
         real(self, ref, replace(manifest, files=(*manifest.files, *files)))
 
     Publication.run = run  # type: ignore[method-assign]

@@ -49,7 +49,7 @@ def nothing_skipped(e: Evidence) -> Iterator[str]:
             yield f"{len(missing)} records below {dict(offsets)} are in no file ({look.when}), first {missing[0]}"
 
 
-def generations_are_whole(e: Evidence) -> Iterator[str]:
+def generations_end_exactly(e: Evidence) -> Iterator[str]:
     """Invariant 3: the files of an ended generation have each record below its last committed offset once, no other."""
     last = max(register.generation for register in e.history)
     for generation in range(last):
@@ -114,7 +114,7 @@ def test_an_open_transaction_is_waited_for(
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("bug", "caught_by"), [("discard_prepared", generations_are_whole), ("plain_names", comes_to_rest)]
+    ("bug", "caught_by"), [("discard_prepared", generations_end_exactly), ("plain_names", comes_to_rest)]
 )
 def test_a_reset_with_half_a_batch_visible(
     bench: Bench, crew: Crew, bug: str, caught_by: Callable[[Evidence], Iterator[str]]
@@ -124,7 +124,7 @@ def test_a_reset_with_half_a_batch_visible(
     sound = run(bench, crew, case, "reset_by_the_second")
     assert {register.generation for register in sound.evidence.history} == {0, 1}, sound.story
     assert not list(comes_to_rest(sound.evidence))
-    assert not list(generations_are_whole(sound.evidence))
+    assert not list(generations_end_exactly(sound.evidence))
     spoilt = run(bench, crew, case, f"reset_by_the_second+{bug}")
     assert {register.generation for register in spoilt.evidence.history} == {0, 1}, spoilt.story
     assert list(caught_by(spoilt.evidence)), spoilt.story
