@@ -23,9 +23,8 @@ CHOSEN = tenth(SEED)
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, bench: Bench) -> Iterator[Mapping[str, Future[Outcome]]]:
     """All tuples that this run has selected, under way side by side."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    cases = [call.params["case"] for call in calls if call is not None and "case" in call.params]
-    with side_by_side(bench, cases) as futures:
+    items = [item for item in request.session.items if item.getparent(pytest.Module) is request.node]
+    with side_by_side(bench, [item.callspec.params["case"] for item in items]) as futures:  # type: ignore[attr-defined]
         yield futures
 
 
