@@ -6,24 +6,23 @@ an entry before, so the second look at the log knows it.  Nothing has to stand s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from offsets.codec import decode_state
 from offsets.errors import StagingLostError, StateDamagedError
 from offsets.filesystems import Filesystem
 from offsets.stores.base import OffsetStore
-from offsets.structs import AT_LEAST_ONCE, EXACTLY_ONCE, Manifest, StagedFile, State
-from streaming.sinks.names import FinalName, joined, parse_final_name, reset_entry
+from offsets.structs import EXACTLY_ONCE, Manifest, StagedFile, State
+from streaming.sinks.names import joined, reset_entry
 from streaming.sinks.notes import read_manifest, read_marker
 from streaming.sinks.parallel import in_parallel
 from streaming.verification import reading, registers
 from streaming.verification.files import Comparison, foreign
-from streaming.verification.findings import UNPUBLISHED, Finding, Hole, InFlight, Verdict
+from streaming.verification.findings import Finding, Hole, InFlight, Verdict
 from streaming.verification.holes import Holes
-from streaming.verification.tiling import Folders, Tiling, offsets_of
-from streaming.verification.weaker import is_ahead
+from streaming.verification.permitted import ahead_of, explain, judge
+from streaming.verification.tiling import Folders, Tiling
 
 Place = tuple[int, int]  # generation and number of a batch
 
@@ -69,7 +68,8 @@ class _Verification:
         later = reading.logged(self.sink)
         lost = self._lost(before, seen) if before else []
         after = self._register() if before else None
-        weaker = self._weaker(tiling, seen, {seq for _, seq in later}, before, after)
+        ours = explain(tiling, seen, {seq for _, seq in later}, ahead_of(before, after, tiling, self.guarantee))
+        weaker = list(judge(tiling, seen, ours, self.allow_moved))
         strange, older = foreign(
             seen.strangers, tiling.folders, self._named_by(later, places), tiling.generations, bool(tiling.oldest)
         )
@@ -78,34 +78,10 @@ class _Verification:
             self._check_staging(before, staged, held)
             if after.nonce == before.nonce:
                 self.findings += lost
+        self.findings += [each for each in weaker if isinstance(each, Finding)]
         found = [*self.findings, *holes.findings, *tiling.findings, *seen.findings, *strange]
         verdict = self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
-        return replace(verdict, holes=(*holes.known(), *weaker))
-
-    def _weaker(
-        self, tiling: Tiling, seen: Comparison, logged: set[int], before: State | None, after: State | None
-    ) -> list[Hole]:
-        """Takes from the strangers what a weaker guarantee explains; gives what such a one may have lost."""
-        tiling.weaker.forget_logged(logged)
-        files = {s: name for s in seen.strangers if (name := parse_final_name(s.name))}
-        ahead = self._ahead(tiling, before, after)
-        explained = {s for s, name in files.items() if tiling.weaker.explains(name) or ahead(name)}
-        seen.strangers = [s for s in seen.strangers if s not in explained]
-        tiling.counts.repeated = len(explained)
-        tiling.counts.unlogged = sum(len(each.numbers) for each in tiling.weaker.unlogged)
-        judged = list(tiling.weaker.judge(files.values(), vouch=not self.allow_moved and bool(tiling.counts.files)))
-        self.findings += [each for each in judged if isinstance(each, Finding)]
-        lost = [Hole(generation, UNPUBLISHED, *r) for r, generation in sorted(seen.lost.items())]
-        return [*(each for each in judged if isinstance(each, Hole)), *lost]
-
-    def _ahead(self, tiling: Tiling, before: State | None, after: State | None) -> Callable[[FinalName], bool]:
-        """Whether a batch may have published a file before it is, or was to be, committed."""
-        last = tiling.weaker.last
-        if before is None or after is None or AT_LEAST_ONCE not in (self.guarantee, last and last.guarantee):
-            return lambda file: False
-        return partial(
-            is_ahead, generation=after.generation, before=offsets_of(before.topics), after=offsets_of(after.topics)
-        )
+        return replace(verdict, holes=(*holes.known(), *(each for each in weaker if isinstance(each, Hole))))
 
     def _verdict(
         self, before: State | None, tiling: Tiling, seen: Comparison, older: int, findings: tuple[Finding, ...]

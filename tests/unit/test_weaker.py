@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from offsets.filesystems.local import LocalFilesystem
+from offsets.stores.base import MemoryStore
 from offsets.structs import (
     AT_LEAST_ONCE,
     AT_MOST_ONCE,
@@ -22,7 +25,9 @@ from streaming.sinks.names import FinalName, StagingPlace, final_name
 from streaming.verification.files import Comparison
 from streaming.verification.findings import Finding, Hole
 from streaming.verification.tiling import Tiling
+from streaming.verification.verify import verify
 from streaming.verification.weaker import is_ahead
+from tests.contract.lakes import Lake, killed_at
 from tests.unit.test_verification import register
 
 
@@ -137,3 +142,33 @@ def test_an_entry_that_comes_late_is_one() -> None:
     assert len(weaker.unlogged) == 1
     weaker.forget_logged([0, 1])
     assert weaker.unlogged == []
+
+
+@pytest.mark.parametrize("begun", [0, 1])
+def test_the_first_batch_of_a_generation_is_lost(tmp_path: Path, begun: int) -> None:
+    """At-most-once, right behind a reset: where the generation began is known, and so is what is lost."""
+    lake = Lake(MemoryStore(), LocalFilesystem(str(tmp_path)), guarantee=AT_MOST_ONCE)
+    lake.run(2)
+    if begun:
+        lake.reset(50)
+    with killed_at("stage.before"):
+        lake.run(1)
+    at_crash = verify(lake.store, lake.filesystem, guarantee=AT_MOST_ONCE)
+    lake.launch()
+    lake.run(1)
+    afterwards = verify(lake.store, lake.filesystem)
+    first = 50 if begun else 20
+    assert afterwards.holes == tuple(Hole(begun, "UNPUBLISHED", "orders", p, first, first + 10) for p in (0, 1))
+    assert at_crash.holes == (() if begun else afterwards.holes), "its entry's generation is not in the log yet"
+    assert (at_crash.counts.unlogged, afterwards.counts.unlogged) == (1, 1)
+    assert at_crash.findings == afterwards.findings == ()
+
+
+def test_moved_files_are_not_taken_for_lost(tmp_path: Path) -> None:
+    """Where consumers move files away, a file that is not there says nothing."""
+    lake = Lake(MemoryStore(), LocalFilesystem(str(tmp_path)), guarantee=AT_MOST_ONCE)
+    lake.run(1)
+    for file in tmp_path.glob("a/*"):
+        file.unlink()
+    assert [hole.partition for hole in verify(lake.store, lake.filesystem).holes] == [0, 1]
+    assert verify(lake.store, lake.filesystem, allow_moved=True).holes == ()
