@@ -13,10 +13,13 @@ from pathlib import Path
 import psutil
 from demonstration.launches import Launch, end_all
 
+from servers.server import JVM
+
 SECONDS = (8.0, 15.0)  # from one launch to the next
 AT_ONCE = 3  # a machine that starts Spark slowly is not buried in launches
 MODES = (("--available-now",), ("--duration", "20s"), ("--duration", "40s"))
 SLOWLY = ("--set", "job.function=soaked:slow")
+JAVA = ("--driver-java-options", " ".join(JVM))  # half the CPU time of Spark's start, which most launches are made of
 QUICKLY = ("--set", "job.function=soaked:row", "--set", "source.maxOffsetsPerTrigger=50000")
 DEFECT = "this is a bug"  # what run_stream.py says of an exception that nobody has thought of
 
@@ -54,7 +57,7 @@ class Cron(threading.Thread):
 
     def launch(self, *options: str) -> Launch:
         log = self.job.with_name(f"launch-{len(self.launches):03}.log")
-        self.launches.append(Launch(self.job, log, *options))
+        self.launches.append(Launch(self.job, log, *options, spark_options=JAVA))
         return self.launches[-1]
 
     def running(self) -> list[Launch]:

@@ -15,7 +15,7 @@ from tests.soak.nemesis import Nemesis
 from tests.soak.producing import Producer, produced
 from tests.soak.sight import Sight, lag, partitions
 from tests.soak.verdict import Verdict, judge, landed, readable
-from tests.soak.world import COMPACTED, PARTITIONS, SINKS, STORES, World, world_of
+from tests.soak.world import COMPACTED, LAKE, PARTITIONS, PLACES, SINKS, STORES, TAKEN, World, world_of
 
 END_SECONDS = 25.0  # of the time asked for: to end what runs, for two clean launches and the check
 MORE_SECONDS = 300.0  # beyond it, on a slow machine, until a fault has landed in a batch
@@ -83,7 +83,7 @@ class Soak:
     def verdict(self) -> Verdict:
         servers = self.world.sandbox.kafka.bootstrap
         there = partitions(servers, PARTITIONS)
-        lakes = [Lake(self.world.sink_url(place=place)) for place in ("lake", "taken")]
+        lakes = [Lake(self.world.sink_url(place=place)) for place in PLACES]
         return judge(
             produced(producer.log for producer in self.producers),
             landed(lakes, self.mover.lengths),
@@ -131,5 +131,5 @@ def soaking(world: World, seed: int, tell: Callable[[object], None]) -> Iterator
 def move_in(world: World) -> Callable[[str], None]:
     """How the consumer moves a file out of the lake."""
     if world.sink == "local":
-        return move_on_disk(world.folder / "lake", world.folder / "taken")
-    return move_in_hdfs(world.sandbox.hdfs.client(), "/lake", "/taken")
+        return move_on_disk(world.folder / LAKE, world.folder / TAKEN)
+    return move_in_hdfs(world.sandbox.hdfs.client(), f"/{LAKE}", f"/{TAKEN}")

@@ -27,6 +27,7 @@ COMPACTION = {
 }
 BATCH = 2_000  # records: about a second of the job's function, so that faults find it at work
 READY_SECONDS = 300.0  # a server starts beside all else that runs: on a slow machine that takes its time
+PLACES = LAKE, TAKEN = "lake", "taken"  # to where a consumer moves files from the lake
 STORES, SINKS = ("zookeeper", "hdfs", "file"), ("hdfs", "local")
 
 
@@ -53,6 +54,7 @@ class World:
         for topic, partitions in PARTITIONS.items():
             new = NewTopic(topic, partitions, 1, config=configs[topic])
             self._admin.create_topics([new], operation_timeout=30)[topic].result(60)
+        self._make_folders()
         shutil.copy(Path(__file__).with_name("soaked.py"), self.folder)
         self.job = write_job(
             self.folder / "soak.cfg",
@@ -65,6 +67,14 @@ class World:
             more={"spark.ui.enabled": "false", "spark.local.dir": str(self.folder / "scratch")},
         )
 
+    def _make_folders(self) -> None:
+        """Of the lake, and of what is taken from it."""
+        for place in PLACES:
+            if self.sink == "local":
+                (self.folder / place).mkdir()
+            else:
+                self.sandbox.hdfs.client().makedirs(f"/{place}")
+
     def address(self, name: str) -> str:
         """`host:port` of ZooKeeper, or of the NameNode's WebHDFS."""
         return self.sandbox.zookeeper.hosts if name == "zookeeper" else self.sandbox.hdfs.webhdfs
@@ -75,8 +85,8 @@ class World:
         address = self.proxies[self.store].address if proxied else self.address(self.store)
         return f"{'webhdfs' if self.store == 'hdfs' else self.store}://{address}/soak"
 
-    def sink_url(self, proxied: bool = False, place: str = "lake") -> str:
-        """Also of the folder beside the lake, `place`, to which a consumer moves files."""
+    def sink_url(self, proxied: bool = False, place: str = LAKE) -> str:
+        """`place`: one of PLACES."""
         if self.sink == "local":
             return f"file://{self.folder / place}"
         return f"webhdfs://{self.proxies['hdfs'].address if proxied else self.address('hdfs')}/{place}"
@@ -85,7 +95,7 @@ class World:
         """A space quota on the lake that is used up, or none."""
         quota = {"storagespacequota": 1 if on else -1}  # one byte is less than any file takes
         params: dict[str, Any] = {"op": "SETQUOTA", "user.name": self.sandbox.hdfs.user, **quota}
-        url = f"{self.sandbox.hdfs.webhdfs_url}/webhdfs/v1/lake"
+        url = f"{self.sandbox.hdfs.webhdfs_url}/webhdfs/v1/{LAKE}"
         requests.put(url, params=params, timeout=READY_SECONDS).raise_for_status()
 
     def delete_records(self, before: dict[int, int]) -> None:
