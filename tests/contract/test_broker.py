@@ -191,7 +191,7 @@ def test_broker_away_for_a_moment(broker: Broker, kafka: Kafka, topic: Callable[
 
 def test_broker_restart(kafka: Kafka, topic: Callable[..., str]) -> None:
     """A broker that dies and restarts within the deadline: the same answer as before."""
-    broker = Broker({"bootstrap.servers": kafka.bootstrap}, 40.0)
+    broker = Broker({"bootstrap.servers": kafka.bootstrap}, 120.0)  # a JVM may take its time to start
     name = topic(2)
     write(kafka, name, 5)
     before = broker.snapshot([name])
