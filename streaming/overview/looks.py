@@ -41,7 +41,7 @@ def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] =
         lambda: (
             pause_in_force(sink),
             last_success(before, reports(sink)),
-            last_losses(sink),
+            attempt(lambda: last_losses(sink), unseen),  # damaged, it hides nothing else
             reported(reports(sink)),
         ),
         unseen,

@@ -14,12 +14,13 @@ import pytest
 from offsets.errors import UnavailableError
 from offsets.filesystems import open_filesystem
 from offsets.manager import current_owner
-from offsets.planning import TopicSnapshot
+from offsets.planning import Plan, TopicSnapshot
 from offsets.stores import open_store
-from offsets.structs import OffsetRange, TopicState
+from offsets.structs import LostRange, OffsetRange, TopicState
 from streaming.commands import show_offsets
 from streaming.overview import looks
 from streaming.overview.values import Row, ago, last_success, rows, strangers, successful_end
+from streaming.run.skipping import LossKeeper
 from streaming.sinks.pause import Pause, set_pause
 from streaming.sinks.runs import keep_report
 from tests.contract.file_places import tree
@@ -183,3 +184,22 @@ def test_a_direct_sinks_pending_batch_is_told_with_its_ranges(lake: Lake, show: 
     range_ = OffsetRange("orders", 0, 20, 25)
     lake.manager.prepare(lake.manager.state.topics, (range_,), None)
     assert "batch 2 of a direct sink may be written in part: orders-0[20,25); the next launch writes it" in show()[1]
+
+
+def test_what_was_skipped_last_is_told(lake: Lake, show: Show, tmp_path: Path) -> None:
+    """From the sink's newest record, as the register forgets it; a record that is damaged hides nothing else."""
+    lake.run(1)
+    lost = LostRange("EXPIRED", "orders", 0, 10, 14)
+    topics = {"orders": TopicState(TOPIC_ID, {0: 14, 1: 10})}
+    LossKeeper(lake.manager, lake.sink).skip(Plan((), topics, losses=(lost,)))
+    lake.run(1)
+    assert "EXPIRED orders-0 [10,14), skipped by generation 1" in show()[1]
+    said = json.loads(show("--format", "json")[1])
+    (told,) = said["dataLoss"]
+    assert (told["generation"], told["fromOffset"], told["untilOffset"]) == (1, 10, 14)
+    set_pause(lake.filesystem, Pause("ann", "noon", "an upgrade"))
+    (tmp_path / "lake" / "_losses" / "1.json").write_text("{}")
+    status, text = show("--format", "json")
+    said = json.loads(text)
+    assert (status, said["dataLoss"], said["paused"]["who"]) == (69, [], "ann")
+    assert any("_losses/1.json" in note for note in said["notes"])
