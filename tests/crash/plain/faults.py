@@ -98,7 +98,9 @@ def set_quota(folder: str, space: int) -> None:
     """A NameNode's space quota on the folder at a webhdfs: URL; -1: none."""
     parts = urlsplit(folder)
     params: Mapping[str, Any] = {"op": "SETQUOTA", "storagespacequota": space, "user.name": owner()}
-    requests.put(f"http://{parts.netloc}/webhdfs/v1{parts.path}", params=params, timeout=30).raise_for_status()
+    with requests.Session() as session:
+        session.trust_env = False  # see plain.places.client
+        session.put(f"http://{parts.netloc}/webhdfs/v1{parts.path}", params=params, timeout=60).raise_for_status()
 
 
 def owner() -> str:

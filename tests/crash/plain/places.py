@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
 from hdfs import HdfsError, InsecureClient
 
 from tests.crash.plain.faults import owner
@@ -17,13 +18,20 @@ DATA = re.compile(r"(?:[^_./][^/]*/)*[^_./][^/]*\Z")  # no component of it begin
 CONSUMED = "_consumed"  # where a consumer moves files to; ignored by everything of ours, and on the same disk
 
 
+def client(namenode: str) -> InsecureClient:
+    """For threads beside pytest's, which changes the environment at each test: requests would read it each time."""
+    session = requests.Session()
+    session.trust_env = False
+    return InsecureClient(f"http://{namenode}", user=owner(), timeout=60, session=session)
+
+
 class Folder:
     """The folder of one URL; names are relative to it."""
 
     def __init__(self, url: str) -> None:
         self.url, parts = url, urlsplit(url)
         self._root = parts.path.rstrip("/")
-        self._hdfs = InsecureClient(f"http://{parts.netloc}", user=owner(), timeout=30) if parts.netloc else None
+        self._hdfs = client(parts.netloc) if parts.netloc else None
 
     def make(self) -> Folder:
         if self._hdfs:
