@@ -9,11 +9,15 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from demonstration.launches import ROOT
 
 from servers.daemon import wait_for
+from servers.hdfs_server import Hdfs
+from servers.spark_cluster import SparkCluster
+from servers.zookeeper_server import ZooKeeper
 from tests.integration.jobs import SECONDS, Job, Topics, once
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
@@ -172,3 +176,39 @@ def test_at_most_once_doubles_nothing(topics: Topics, job: Callable[..., Job]) -
     assert not any(offset >= 30 for _, partition, offset in seen(orders) - fresh if partition == 0)
     assert "source.startFresh" in orders.register().reason
     assert (orders.lake / "_batches" / "1.reset.json").exists()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_tasks_of_lost_executors_are_not_written_again(
+    spark_cluster: SparkCluster,
+    zookeeper: ZooKeeper,
+    hdfs: Hdfs,
+    executor_python: Path,
+    topics: Topics,
+    job: Callable[..., Job],
+) -> None:
+    """SIGKILL for every executor of a cluster: Spark runs their tasks again on new ones; HDFS has the claims."""
+    topic = topics.create()
+    topics.fill(topic, 30, 20)
+    orders = job(topic)
+    orders.settings |= {
+        "offsets.store": f"zookeeper://{zookeeper.hosts}/{topic}",
+        "sink.path": f"webhdfs://{hdfs.webhdfs}/lake/{topic}",
+        "spark.spark.master": spark_cluster.master,
+        "spark.spark.executor.memory": "512m",
+        "spark.spark.pyspark.python": str(executor_python),
+        "spark.spark.task.maxFailures": "4",
+    }
+    watched(orders, "at-most-once", APPEND, "Append")
+    run = orders.start("--available-now")
+    told = "both ranges to be written"
+    wait_for(lambda: run.process.poll() is not None or ranges(orders).total() == 2, 2 * SECONDS, told)
+    assert run.process.poll() is None, run.said
+    for executor in spark_cluster.executors():
+        executor.kill()
+    assert run.wait(2 * SECONDS).status == 1, run.said
+    orders.open_gate()
+    assert "a second attempt of the task of" in run.stderr, run.said
+    assert seen(orders) == once(topic, {0: (0, 30), 1: (0, 20)})
+    assert orders.offsets(topic) == {0: 30, 1: 20}
