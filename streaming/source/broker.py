@@ -25,9 +25,9 @@ from streaming.source.truncation import truncated
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.1
-# In a deadline, each with a new client if the one before got no answer at all: librdkafka's does not forget a dead node
-# that was its controller, waits for that alone and connects to it 5,000 times a second.
-ATTEMPTS = 3
+# Of a deadline, without any answer; the rest is for a new client: librdkafka's does not forget a dead node that was its
+# controller, waits for that alone and connects to it 5,000 times a second.
+FIRST_SHARE = 1 / 3
 
 _ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION}
 _FORBIDDEN = {
@@ -113,9 +113,9 @@ class Broker:
 
     def _within_deadline(self, ask: Callable[[float], T]) -> T:
         until = self._clock() + self._deadline
-        why = "no answer"
+        why, first = "no answer", self._deadline * FIRST_SHARE
         while (left := until - (began := self._clock())) > 0:
-            patience = min(left, self._deadline / ATTEMPTS)
+            patience = min(left, first)
             try:
                 answer = ask(patience)
             except _Again as e:
@@ -123,7 +123,7 @@ class Broker:
                 self._raise_if_not_admitted()
                 why = f"{e}; {self._error.str()}" if self._error else str(e)
                 if self._clock() - began >= patience:
-                    self._admin = self._open()
+                    self._admin, first = self._open(), self._deadline
             else:
                 self._error = None
                 return answer
