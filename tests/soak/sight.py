@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
+import psutil
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from demonstration.launches import Launch, register
@@ -55,12 +56,12 @@ class Sight:
         return state
 
     def moment(self, launches: list[Launch]) -> Moment | None:
-        """The batch that is staged, prepared or being published now by a launch that lives."""
+        """The batch that is staged, prepared or being published now by a launch that lives and is not frozen."""
         state = self.state()
         if state is None or not (state.pending or self._staged(state)):
             return None
         for launch in launches:
-            if launch.running and any(process.pid == state.owner.pid for process in launch.family()):
+            if launch.running and at_work(launch, state.owner.pid):
                 return Moment(launch, state.epoch, state.seq)
         return None
 
@@ -82,6 +83,13 @@ class Sight:
 
     def close(self) -> None:
         self._store.close()
+
+
+def at_work(launch: Launch, driver: int) -> bool:
+    """Whether it has this driver, alive and awake."""
+    with suppress(psutil.NoSuchProcess):
+        return any(p.pid == driver and p.status() != psutil.STATUS_STOPPED for p in launch.family())
+    return False
 
 
 def went_back(before: State, now: State) -> list[str]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
+import psutil
 import pytest
 
 from offsets.protocol import created
 from offsets.structs import Owner, TopicState
+from servers.daemon import wait_for
 from tests.soak.faults import FAULTS
 from tests.soak.mover import move_on_disk
 from tests.soak.nemesis import schedule
 from tests.soak.producing import Produced, produced
-from tests.soak.sight import went_back
+from tests.soak.sight import at_work, went_back
 from tests.soak.soak import run_soak
 from tests.soak.world import PLAIN
 
@@ -75,3 +81,18 @@ def test_a_register_that_goes_back_is_told() -> None:
     assert went_back(before, before) == []
     now = replace(before, epoch=1, seq=2, topics={PLAIN: TopicState("id", {0: 6})})
     assert len(went_back(before, now)) == 3
+
+
+def test_a_frozen_driver_is_not_at_work() -> None:
+    """What it has staged is no batch in flight: the next fault waits for the launch that takes over."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        driver = psutil.Process(child.pid)
+        launch: Any = SimpleNamespace(family=lambda: [driver])
+        assert at_work(launch, driver.pid)
+        assert not at_work(launch, driver.pid + 1)
+        driver.suspend()
+        wait_for(lambda: not at_work(launch, driver.pid), 60, "the driver to stop")
+        driver.resume()
+        wait_for(lambda: at_work(launch, driver.pid), 60, "the driver to go on")
+        child.kill()
+    assert not at_work(launch, driver.pid)
