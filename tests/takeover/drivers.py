@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from offsets import failpoints
-from servers.daemon import wait_for
+from servers.daemon import start_time, wait_for
 from streaming.commands.run_stream import main
 from streaming.run import launch
 from tests.crash.plain.driver import no_spark, run_batches
@@ -38,7 +38,7 @@ def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path 
     launch.spark, launch.run_batches = no_spark, run_batches  # type: ignore[assignment]
     prelude()
     if go is not None:
-        wait_for(go.exists, SECONDS, "the word to go")
+        wait_for(go.exists, 2 * SECONDS, "the word to go")
     status = main("", argv)
     sys.stdout.flush()
     os._exit(status)
@@ -73,6 +73,8 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
+        if start_time(self.pid) is not None:  # alive, and nobody is kept waiting for the guard
+            return None
         with self.guard:
             return self._process.exitcode
 

@@ -83,8 +83,8 @@ def log_of(job: Job) -> list[tuple[str, list[str]]]:
     [
         pytest.param({"zookeeper": 3, "hdfs": 4, "file": 1}, {"zookeeper": 2, "hdfs": 1, "file": 5}, id="15"),
         pytest.param(
-            {"zookeeper": 8, "hdfs": 8, "file": 2},
-            {"zookeeper": 9, "hdfs": 8, "file": 32},
+            {"zookeeper": 5, "hdfs": 5, "file": 5},
+            {"zookeeper": 14, "hdfs": 13, "file": 13},
             id="200",
             marks=pytest.mark.full,
         ),
