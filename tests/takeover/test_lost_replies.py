@@ -90,7 +90,7 @@ def test_every_reply(lose: Callable[[int], tuple[int, int]], share: float) -> No
     """Whichever it is, the run goes on or leaves with 69, and the next one ends with each record there once."""
     status, replies = lose(-1)
     assert status == 0
-    assert replies > BATCHES * 8
+    assert replies > BATCHES * 4  # answers that come together count once
     chosen = random.sample(range(replies), round(share * replies))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = Counter(status for status, _ in pool.map(lose, chosen))
