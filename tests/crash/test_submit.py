@@ -51,8 +51,13 @@ DEATHS = (
     Death(Fault("prepare.after"), pending=True),
     Death(Fault("commit.sent"), pending=False),
 )
-FEW = (DEATHS[1], DEATHS[4])
-PLACES = (("zookeeper", "hdfs"), ("file", "local"), ("hdfs", "hdfs"))
+BY = {death.fault.name: death for death in DEATHS}
+FEW = ("prepare.sent", "publish.each")
+CHAINS = {
+    ("zookeeper", "hdfs"): tuple(BY),
+    ("file", "local"): ("prepare.after", "take.sent", "publish.each", "publish.after"),
+    ("hdfs", "hdfs"): ("manifest.after", "prepare.sent", "redo.manifest", "commit.sent"),
+}
 
 
 class Crashes:
@@ -78,6 +83,11 @@ class Crashes:
         assert (self.register().pending is not None) == death.pending, death
         so_far = count(published(self.sink), self.log)
         assert (so_far.duplicated, so_far.foreign, so_far.misjudged) == (0, 0, 0), death
+
+    def die_in_turn(self, points: Sequence[str]) -> None:
+        """Launches that die there; the workers of the first one die too."""
+        for number, point in enumerate(points):
+            self.die(BY[point], WORKERS if number == 0 else ())
 
     def finish(self) -> None:
         """A clean launch to the end of the topic; everything is there once."""
@@ -129,21 +139,24 @@ def _place(request: pytest.FixtureRequest, kind: str, what: str) -> str:
     return f"file://{folder / what}"
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("crashes", [("file", "local")], indirect=True)
 def test_workers_and_drivers_die_in_two_launches(crashes: Crashes) -> None:
     """Four workers, and the driver right after PREPARE and among its renames: the third launch has everything once."""
-    crashes.die(FEW[0], WORKERS)
-    crashes.die(FEW[1])
+    crashes.die_in_turn(FEW)
     crashes.finish()
 
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("crashes", PLACES, ids="-".join, indirect=True)
-def test_the_driver_dies_at_every_step(crashes: Crashes) -> None:
-    """Eight launches one after the other, each killed at another step: the ninth has everything once."""
-    for death in DEATHS:
-        crashes.die(death, WORKERS if death is DEATHS[0] else ())
+@pytest.mark.parametrize(
+    ("crashes", "points"),
+    [pytest.param(*chain, id="-".join(chain[0])) for chain in CHAINS.items()],
+    indirect=["crashes"],
+)
+def test_the_driver_dies_at_every_step(crashes: Crashes, points: Sequence[str]) -> None:
+    """Launches one after the other, each killed at another step: the one behind them has everything once."""
+    crashes.die_in_turn(points)
     crashes.finish()
 
 
