@@ -43,7 +43,7 @@ def test_a_batch_that_fails_for_good(
     assert (f", {guarantee}; ms:" in failed.stderr) == (guarantee != EXACTLY_ONCE)
     end = 10 if lost else 20
     assert made.landed() == once(topic, {0: (0, end), 1: (0, end)})
-    assert verify([str(made.path), "--format", "json"]) == 0
+    assert verify(argv=[str(made.path), "--format", "json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
     holes = [(h["kind"], h["partition"], h["from_offset"], h["until_offset"]) for h in verdict["holes"]]
     assert holes == ([("UNPUBLISHED", 0, 10, 20), ("UNPUBLISHED", 1, 10, 20)] if lost else [])

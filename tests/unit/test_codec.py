@@ -333,3 +333,10 @@ def test_size_of_twenty_thousand_partitions() -> None:
     epochs = dict.fromkeys(range(200), 1000)
     topics = {f"topic{t}": TopicState("id", {p: 10**10 + p for p in range(200)}, epochs) for t in range(100)}
     assert len(encode_state(replace(SMALL, topics=topics, pending=None))) < MAX_STATE_BYTES * 0.75
+
+
+@pytest.mark.parametrize("guarantee", ["twice", "", None, 1])
+def test_a_manifest_of_an_unknown_guarantee(guarantee: object) -> None:
+    """Is not written, and not read."""
+    with pytest.raises(ValueError, match="expected one of exactly-once, at-least-once, at-most-once"):
+        encode_manifest(replace(MANIFEST, guarantee=guarantee))  # type: ignore[arg-type]
