@@ -17,7 +17,10 @@ class Finding(NamedTuple):
 
 
 class Vouched(NamedTuple):
-    """The records [from_offset, until_offset) of one partition are in the files of this generation, each once."""
+    """The records [from_offset, until_offset) of one partition are in the files of this generation, each once.
+
+    But for the holes, and for what is counted as repeated.
+    """
 
     generation: int
     topic: str
