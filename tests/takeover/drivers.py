@@ -24,6 +24,7 @@ from streaming.commands.run_stream import main
 from streaming.run import launch
 from tests.crash.plain.driver import no_spark, run_batches
 from tests.crash.plain.faults import Fault, Trap
+from tests.crash.plain.zygote import die_with_parent
 from tests.integration.jobs import SECONDS, Process
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -33,6 +34,7 @@ Prelude = Callable[[], object]
 
 def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path | None) -> None:
     """The child: its streams go to files, then it is a driver like any other."""
+    die_with_parent()
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     launch.spark, launch.run_batches = no_spark, run_batches  # type: ignore[assignment]
