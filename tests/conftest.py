@@ -33,7 +33,7 @@ settings.load_profile("untimed")
 # Executors import the project from the checkout as well, whatever the working folder of the run.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-# Every JVM that a test starts for Spark lives for seconds: without the optimizing compiler it is up in half the CPU time.
+# The JVMs that tests start for Spark live for seconds: without the optimizing compiler they start in half the CPU time.
 os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 
 
