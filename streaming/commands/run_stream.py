@@ -12,7 +12,8 @@ from offsets.errors import FencedError, StreamError
 from streaming.commands.console import complain, job_arguments, read_config, set_up_logging, told
 from streaming.config.settings import REQUIRED, SETTINGS
 from streaming.config.values import duration
-from streaming.run.launch import Launch, Options
+from streaming.run.launch import Launch
+from streaming.run.options import Options
 from streaming.run.progress import RunProgress
 from streaming.run.recovery import RECOVERIES
 from streaming.run.reports import keep_run_report

@@ -104,7 +104,27 @@ MENDERS: Mapping[str, Callable[[JobConfig, OffsetManager, StagedFileSink], None]
     "register-as-published": recover_register_as_published,
     "marker": recover_marker,
 }
-RECOVERIES = (*MENDERS, "offsets")  # that one once the register is taken: see `reset_topics`
+RECOVERIES = (*MENDERS, "offsets")  # that one once the register is taken: see `begin_anew`
+
+
+def begin_anew(
+    config: JobConfig,
+    recover: str | None,
+    manager: OffsetManager,
+    sink: StagedFileSink,
+    snapshot: Snapshot,
+    run_id: str,
+) -> None:
+    """Begins the generation that `--recover offsets` or source.startFresh asks for; nothing otherwise."""
+    if recover == "offsets":
+        topics, why = reset_topics(config, manager.state.topics, snapshot), "run_stream.py --recover offsets"
+    elif config.start_fresh:
+        topics, why = latest_topics(config, manager.state.topics, snapshot), "source.startFresh"
+    else:
+        return
+    manager.reset(topics, f"{why}, run {run_id}")
+    manager.read()  # one that slept here is fenced, and writes nothing any more
+    sink.log_reset(manager.state)
 
 
 def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:

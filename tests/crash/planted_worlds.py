@@ -22,6 +22,7 @@ from offsets.stores.log_store import FEWEST, LogStore
 from offsets.stores.zookeeper_session import Unknown
 from offsets.stores.zookeeper_store import ZookeeperStore
 from offsets.structs import OffsetRange, StagedFile
+from streaming.run.batches import Batches
 from streaming.run.launch import Launch
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.publish import Publication
@@ -70,14 +71,13 @@ def short_log() -> None:
 
 def other_ranges() -> None:
     """Each launch plans batches of another size than the one before."""
-    real = Launch.batches
+    real = Batches.run
 
-    def batches(self: Launch, *arguments: Any) -> str:
-        (manager,) = (each for each in arguments if isinstance(each, OffsetManager))
-        most = BATCH - 3 * (manager.state.epoch % 2)
-        return real(replace(self, config=replace(self.config, max_offsets_per_trigger=most)), *arguments)
+    def run(self: Batches, root: Any) -> str:
+        most = BATCH - 3 * (self.manager.state.epoch % 2)
+        return real(replace(self, config=replace(self.config, max_offsets_per_trigger=most)), root)
 
-    Launch.batches = batches  # type: ignore[method-assign]
+    Batches.run = run  # type: ignore[method-assign]
 
 
 def folders_vanish() -> None:

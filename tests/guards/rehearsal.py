@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import streaming.run.launch
+import streaming.run.batches
 from offsets import failpoints
 from streaming.commands.run_stream import main
 from streaming.commands.show_offsets import main as show
@@ -63,8 +63,8 @@ def rehearsed() -> Iterator[None]:
     root, numbers = logging.getLogger(), (signal.SIGTERM, signal.SIGINT)
     handlers, level, signals = root.handlers[:], root.level, [signal.getsignal(n) for n in numbers]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streaming.run.launch, "spark", no_spark)
-        patch.setattr(streaming.run.launch, "run_batches", run_batches)
+        patch.setattr(streaming.run.batches, "spark", no_spark)
+        patch.setattr(streaming.run.batches, "run_batches", run_batches)
         try:
             yield
         finally:

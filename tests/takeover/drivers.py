@@ -21,7 +21,7 @@ from pathlib import Path
 from offsets import failpoints
 from servers.daemon import start_time, wait_for
 from streaming.commands.run_stream import main
-from streaming.run import launch
+from streaming.run import batches
 from tests.crash.plain.driver import no_spark, run_batches
 from tests.crash.plain.faults import Fault, Trap
 from tests.crash.plain.zygote import die_with_parent
@@ -37,7 +37,7 @@ def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path 
     die_with_parent()
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    launch.spark, launch.run_batches = no_spark, run_batches  # type: ignore[assignment]
+    batches.spark, batches.run_batches = no_spark, run_batches  # type: ignore[assignment]
     prelude()
     if go is not None:
         wait_for(go.exists, 2 * SECONDS, "the word to go")

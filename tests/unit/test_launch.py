@@ -19,9 +19,10 @@ from offsets.stores.base import MemoryStore
 from offsets.structs import OffsetRange
 from streaming.config.reading import load
 from streaming.formats import open_format
-from streaming.run import launch
+from streaming.run import batches, launch
 from streaming.run.holding import held
-from streaming.run.launch import Launch, Options
+from streaming.run.launch import Launch
+from streaming.run.options import Options
 from streaming.run.progress import RunProgress
 from streaming.run.runner import Drain, Runner
 from streaming.sinks.file import StagedFileSink
@@ -87,10 +88,11 @@ def tick_until_finished(sc: Any, runner: Runner) -> None:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(tmp_path)
-    monkeypatch.setattr(launch, "Broker", lambda *_: made)
-    monkeypatch.setattr(launch, "stage_with", made.stage_with)
-    monkeypatch.setattr(launch, "spark", lambda *_: nullcontext())
-    monkeypatch.setattr(launch, "run_batches", tick_until_finished)
+    for module in (launch, batches):
+        monkeypatch.setattr(module, "Broker", lambda *_: made)
+    monkeypatch.setattr(batches, "stage_with", made.stage_with)
+    monkeypatch.setattr(batches, "spark", lambda *_: nullcontext())
+    monkeypatch.setattr(batches, "run_batches", tick_until_finished)
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield made
     failpoints.arm(None)

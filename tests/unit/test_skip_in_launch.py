@@ -70,7 +70,7 @@ def kafka(world: World, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
     monkeypatch.setattr(planner, "CONFIRM_SECONDS", 0.0)
     policy = getattr(request, "param", "skip")
     made = Kafka(world, f"source.onDataLoss={policy}")
-    monkeypatch.setattr("streaming.run.launch.stage_with", made.stage_with)
+    monkeypatch.setattr("streaming.run.batches.stage_with", made.stage_with)
     made.now = (0, 4)
     world.run()
     made.now = (0, 10)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-import streaming.run.launch
+import streaming.run.batches
 from offsets import failpoints
 from streaming.commands.run_stream import main
 from streaming.run.runner import Runner
@@ -53,8 +53,8 @@ def run_batches(_: None, runner: Runner) -> None:
 
 def launch(told: Mapping[str, Any]) -> int:
     """`told`: `job`, `more` arguments, perhaps `fault`, `consumed` (a sink to move files away in), `planted`."""
-    streaming.run.launch.spark = no_spark  # type: ignore[assignment]
-    streaming.run.launch.run_batches = run_batches  # type: ignore[assignment]
+    streaming.run.batches.spark = no_spark  # type: ignore[assignment]
+    streaming.run.batches.run_batches = run_batches  # type: ignore[assignment]
     if planted := told.get("planted"):
         module, _, name = planted.partition(":")
         getattr(importlib.import_module(module), name)()
