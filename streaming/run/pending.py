@@ -5,11 +5,16 @@ The run's first batch does that, with exactly these ranges.  A launch that could
 
 from __future__ import annotations
 
-from offsets.errors import RegisterError
+from offsets.errors import RegisterError, StreamError
 from offsets.planning import Plan
 from offsets.structs import AT_MOST_ONCE, State
 from streaming.config.job import JobConfig
 from streaming.sinks.direct import declaration
+
+LOST = (
+    "if these records are to be given up: stop every run of this job, move its register away, and launch with "
+    "--recover register, which forgets that batch and says what is lost; what of it is in the sink stays there"
+)
 
 
 def written_again(state: State) -> Plan | None:
@@ -20,6 +25,14 @@ def written_again(state: State) -> Plan | None:
     if state.pending is None or state.pending.manifest is not None:
         return None
     return Plan(state.pending.ranges, state.topics, left=1)
+
+
+def unwritable(state: State, loss: StreamError) -> StreamError:
+    """`loss`, or what it means if it keeps such a batch from being written: every launch would meet it again."""
+    if (plan := written_again(state)) is None:
+        return loss
+    ranges = ", ".join(map(str, plan.ranges))
+    return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", LOST)
 
 
 def refuse_pending(config: JobConfig, recover: str | None, state: State | None) -> None:

@@ -28,7 +28,7 @@ from offsets.structs import OffsetRange
 from streaming.run.batch import Batch, Stopwatch
 from streaming.run.committer import Committer
 from streaming.run.pacing import Pacing
-from streaming.run.pending import written_again
+from streaming.run.pending import unwritable, written_again
 from streaming.run.progress import BatchReport
 from streaming.sinks.names import StagingPlace
 from streaming.source.planner import Planner, behind
@@ -123,7 +123,10 @@ class Runner:
         self._watch, began = Stopwatch(self._clock), self._clock()
         with self._watch.step("plan"), passing("plan"):
             state = self._manager.state
-            plan = written_again(state) or self._planner.next(state.topics)
+            if plan := written_again(state):
+                self._planner.confirm(plan)  # before tasks write what another log has at these offsets
+            else:
+                plan = self._planner.next(state.topics)
         state = self._manager.state  # planning may have begun a generation behind what is lost
         if self._over():  # that may have taken its time
             return ()
@@ -191,7 +194,9 @@ class Runner:
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
-            self.failure, self.cause = from_spark(error), error.__cause__ or error
+            failure = from_spark(error)
+            self.failure = unwritable(self._manager.state, failure) if is_data_loss(failure) else failure
+            self.cause = error.__cause__ or error
         self._finished.set()
 
     def _end(self, reason: str) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from offsets.errors import LostBatchError, UnavailableError
+from offsets.errors import DataLossError, LostBatchError, UnavailableError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.protocol import DIRECT, PROFILES
 from offsets.stores.base import MemoryStore
-from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, OffsetRange, State, TopicState
+from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, Loss, OffsetRange, State, TopicState
 from streaming.run.batch import Batch, Stopwatch
 from streaming.run.committer import Committer
 from streaming.run.pacing import Pace, Pacing
@@ -144,32 +144,43 @@ def test_a_redo_that_fails_loses_nothing(world: World) -> None:
     run(world, AT_MOST_ONCE, lambda _: None, redo=True)
 
 
-def test_a_run_begins_with_the_pending_batch(world: World) -> None:
-    """Whatever Kafka has by now: it is not even asked before those ranges are committed."""
-    with pytest.raises(Broken):
-        run(world, EXACTLY_ONCE, broken)
-    manager, committer = world.driver(EXACTLY_ONCE)
+class Asked:
+    """A planner that has nothing new, and finds `lost` when it is asked about ranges that were read."""
 
-    class Planner:
-        skips = False
-        latest: dict[Any, int] = {}  # noqa: RUF012
+    skips = False
+    latest: dict[Any, int] = {}  # noqa: RUF012
 
-        def next(self, cursor: Any) -> Plan:
-            return Plan((), cursor)
+    def __init__(self, *lost: Loss) -> None:
+        self.lost = lost
 
-        def confirm(self, plan: Plan) -> None: ...
+    def next(self, cursor: Any) -> Plan:
+        return Plan((), cursor)
 
-        def learn(self, batch: Any) -> None: ...
+    def confirm(self, plan: Plan) -> None:
+        if self.lost:
+            raise DataLossError(self.lost, "launch again for the remedy")
 
-    runner = Runner(
+    def learn(self, batch: Any) -> None: ...
+
+
+def runner_of(manager: OffsetManager, committer: Committer, planner: Asked, tasks: Callable[[Any], Any]) -> Runner:
+    return Runner(
         manager,
-        Planner(),  # type: ignore[arg-type]
+        planner,  # type: ignore[arg-type]
         committer,
-        lambda rdd, place: given(rdd),  # type: ignore[arg-type]
+        lambda rdd, place: tasks(rdd),
         lambda report: None,
         Drain(),
         Pacing(Pace(0.0, to_ends=True)),
     )
+
+
+def test_a_run_begins_with_the_pending_batch(world: World) -> None:
+    """Whatever else Kafka has by now: what is new is planned once those ranges are committed."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    manager, committer = world.driver(EXACTLY_ONCE)
+    runner = runner_of(manager, committer, Asked(), given)
     first = datetime(2026, 11, 21, 12)
     ranges = runner.plan(first)
     assert tuple(ranges) == RANGES
@@ -178,3 +189,34 @@ def test_a_run_begins_with_the_pending_batch(world: World) -> None:
     assert until(manager.state) == {0: 10, 1: 5}
     assert runner.plan(datetime(2026, 11, 21, 13)) == ()
     assert runner.reason
+
+
+def test_another_log_is_not_written_over_what_was_pending(world: World) -> None:
+    """A topic that was replaced while the batch was pending has other records: no task is given its ranges."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    manager, committer = world.driver(EXACTLY_ONCE)
+    runner = runner_of(manager, committer, Asked(Loss("REPLACED", "t", -1, -1, -1, -1, "another id")), given)
+    assert runner.plan(datetime(2026, 11, 21, 12)) == ()
+    assert runner.failure
+    assert runner.failure.exit_status == 3
+
+
+def test_a_pending_batch_that_kafka_lost_tells_the_way_out(world: World) -> None:
+    """Launching again cannot help: the remedy is one that does, and the batch stays pending."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    manager, committer = world.driver(EXACTLY_ONCE)
+
+    def tasks(ranges: Any) -> Any:
+        raise DataLossError([Loss("EXPIRED", "t", 0, 0, 6, 6, "while reading")], "nothing was published")
+
+    runner = runner_of(manager, committer, Asked(), tasks)
+    first = datetime(2026, 11, 21, 12)
+    runner.run_batch(first, runner.plan(first))  # type: ignore[arg-type]
+    assert runner.failure
+    assert runner.failure.exit_status == 3
+    assert "EXPIRED t-0 [0,6)" in str(runner.failure)
+    assert "t-0[0,10), t-1[0,5)" in str(runner.failure)
+    assert "--recover register" in runner.failure.remedy
+    assert manager.state.pending is not None
