@@ -1,7 +1,6 @@
 """What the next batch reads: the cursor of the register against one snapshot of Kafka, and the limits.
 
-Finds every loss there is (expired, truncated, vanished, replaced, missing) and reports all of them at once.  Never
-skips a record by itself, never asks Kafka or a clock.
+Reports every loss there is (`offsets.losses`) at once.  Never skips a record by itself, never asks Kafka or a clock.
 """
 
 from __future__ import annotations
@@ -9,38 +8,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from offsets.errors import DataLossError
+from offsets.losses import find_losses, resume_offsets, resume_topic
 from offsets.rate import UNLIMITED, Limits
+from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import Loss, LostRange, OffsetRange, TopicPartition, TopicState
-
-
-@dataclass(frozen=True)
-class TopicSnapshot:
-    """One topic as Kafka described it: its id and, for every partition, ``[beginning, end)``.
-
-    `end` is the last stable offset: what a reader of committed records can reach.  `epochs`: the partitions' leader
-    epochs, as far as brokers tell them.  `truncated`: where the log that the register knows ends, for every partition
-    in which that is before its offset: what lies behind that end are other records.  `high_watermarks`: where the logs
-    end with what open transactions have written; at most so, as they are read before the ends.
-    """
-
-    id: str
-    partitions: Mapping[int, tuple[int, int]]
-    epochs: Mapping[int, int] = field(default_factory=dict)
-    truncated: Mapping[int, int] = field(default_factory=dict)
-    high_watermarks: Mapping[int, int] = field(default_factory=dict)
-
-
-class Led(NamedTuple):
-    """An offset, and the leader epoch of the log in which it lay; of the log as it is, its epoch and beginning."""
-
-    offset: int
-    epoch: int
-    now: int
-    beginning: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +36,7 @@ class Plan:
 
 def plan(
     topics: Mapping[str, TopicState],
-    snapshot: Mapping[str, TopicSnapshot],
+    snapshot: Snapshot,
     limits: Limits = UNLIMITED,
     until: Mapping[TopicPartition, int] | None = None,
     job: str = "JOB.cfg",
@@ -86,40 +60,7 @@ def plan(
     return Plan(tuple(_ranges(cursor, taken)), cursor, sum(lags.values()) - sum(taken.values()))
 
 
-def find_losses(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> list[Loss]:
-    """Everything that the cursor expects and Kafka no longer has, sorted by topic and partition."""
-    return [loss for name in sorted(topics) for loss in _losses_of(name, topics[name], snapshot.get(name))]
-
-
-def led_anew(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> dict[TopicPartition, Led]:
-    """What to ask about truncation: partitions that have had another leader since the register's offset was known."""
-    return {
-        TopicPartition(name, p): Led(known.offsets[p], known.epochs[p], now.epochs[p], now.partitions[p][0])
-        for name, known in topics.items()
-        if (now := snapshot.get(name)) is not None and now.id == known.id
-        for p in sorted(known.offsets.keys() & known.epochs.keys() & now.epochs.keys() & now.partitions.keys())
-        if now.epochs[p] > known.epochs[p] and known.offsets[p] > now.partitions[p][0]
-    }
-
-
-def resume_offsets(
-    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: Sequence[Loss]
-) -> dict[str, dict[int, int]]:
-    """Where a new generation would have to go on: the first readable offset of every partition with a loss.
-
-    Of a topic that was replaced or has lost partitions, every partition that it has now.  A topic that Kafka does not
-    have is left out.
-    """
-    lost = {(loss.topic, loss.partition) for loss in losses}
-    whole = {loss.topic for loss in losses if loss.resume < 0}
-    resumed = {name: _resume_topic(topics[name], snapshot[name]) for name, _ in sorted(lost) if name in snapshot}
-    return {
-        name: {p: offset for p, offset in offsets.items() if name in whole or (name, p) in lost}
-        for name, offsets in resumed.items()
-    }
-
-
-def give_up(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: Sequence[Loss]) -> Plan:
+def give_up(topics: Mapping[str, TopicState], snapshot: Snapshot, losses: Sequence[Loss]) -> Plan:
     """A plan behind `losses`, which reads nothing: each at its first readable offset, all else where it is.
 
     Nothing of a topic that is missing: there is nothing to go on from.
@@ -132,7 +73,7 @@ def give_up(topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapsh
 
 
 def _behind(known: TopicState, now: TopicSnapshot, lost: set[int]) -> TopicState:
-    resumed = _resume_topic(known, now)
+    resumed = resume_topic(known, now)
     if known.id != now.id:
         return TopicState(now.id, resumed)
     kept = {p: offset for p, offset in known.offsets.items() if p not in lost}
@@ -151,46 +92,7 @@ def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> It
             yield from (LostRange(loss.kind, loss.topic, p, offset, offset) for p, offset in sorted(known.items()))
 
 
-def _losses_of(name: str, known: TopicState, now: TopicSnapshot | None) -> Iterator[Loss]:
-    if now is None:
-        yield Loss("TOPIC_MISSING", name, -1, -1, -1, -1, f"Kafka does not have the topic with id {known.id}")
-    elif now.id != known.id:
-        detail = f"its id was {known.id} and is {now.id}: deleted and created again"
-        yield Loss("REPLACED", name, -1, -1, -1, -1, detail)
-    else:
-        for partition, offset in sorted(known.offsets.items()):
-            if loss := _loss_of(name, partition, offset, now.partitions.get(partition), now.truncated.get(partition)):
-                yield loss
-
-
-def _loss_of(name: str, partition: int, offset: int, span: tuple[int, int] | None, cut: int | None) -> Loss | None:
-    if span is None:
-        detail = f"Kafka no longer has the partition; it was read up to {offset}"
-        return Loss("VANISHED", name, partition, offset, offset, -1, detail)
-    beginning, end = span
-    if offset < beginning:
-        detail = f"committed {offset}, the log begins at {beginning}"
-        return Loss("EXPIRED", name, partition, offset, beginning, beginning, detail)
-    resume = end if cut is None else min(cut, end)
-    if offset > end:
-        detail = f"committed {offset}, the log ends at {end}"
-        return Loss("BEYOND_END", name, partition, resume, offset, resume, detail)
-    if cut is not None:
-        detail = f"committed {offset}, an unclean election cut the log at {cut} and other records follow"
-        return Loss("TRUNCATED", name, partition, resume, offset, resume, detail)
-    return None
-
-
-def _resume_topic(known: TopicState, now: TopicSnapshot) -> dict[int, int]:
-    offsets = known.offsets if known.id == now.id else {}
-    spans = sorted(now.partitions.items())
-    whole = {p: min(offset, now.truncated.get(p, offset)) for p, offset in offsets.items()}
-    return {p: min(max(whole.get(p, beginning), beginning), end) for p, (beginning, end) in spans}
-
-
-def _remedy(
-    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], losses: list[Loss], job: str
-) -> str:
+def _remedy(topics: Mapping[str, TopicState], snapshot: Snapshot, losses: list[Loss], job: str) -> str:
     missing = sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING")
     if missing:
         return f"correct [kafka] bootstrap.servers or [source], or create {', '.join(missing)} again"
@@ -199,9 +101,7 @@ def _remedy(
     return f"if these records are to be given up, start a new generation at what is readable: {command}"
 
 
-def _with_new_partitions(
-    topics: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]
-) -> dict[str, TopicState]:
+def _with_new_partitions(topics: Mapping[str, TopicState], snapshot: Snapshot) -> dict[str, TopicState]:
     cursor = dict(topics)
     for name, now in snapshot.items():
         known = topics.get(name, TopicState(now.id, {}))
@@ -213,7 +113,7 @@ def _with_new_partitions(
 
 def _ends(
     cursor: Mapping[str, TopicState],
-    snapshot: Mapping[str, TopicSnapshot],
+    snapshot: Snapshot,
     until: Mapping[TopicPartition, int] | None,
 ) -> Iterator[tuple[TopicPartition, int]]:
     """Up to where each partition may be read in this run."""

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from offsets.errors import ConfigError
 from offsets.nearest import nearest
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import TopicPartition, TopicState
 
 EARLIEST, LATEST = -2, -1  # as in Structured Streaming's JSON and in Kafka's own ListOffsets
 OFFSETS, TIMES = "source.startingOffsets", "source.startingOffsetsByTimestamp"
 Numbers = Mapping[str, Mapping[int, int]]  # {topic: {partition: offset, EARLIEST or LATEST; or ms since the epoch}}
 Spec = str | Numbers  # "earliest", "latest" or offsets
-Snapshot = Mapping[str, TopicSnapshot]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ The store must answer; what Kafka or the sink do not say is left out and named.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TypeVar
 
 from offsets.codec import decode_state
 from offsets.errors import StreamError
 from offsets.filesystems import open_filesystem
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import Snapshot
 from offsets.stores.base import OffsetStore
 from offsets.structs import State
 from streaming.config.job import JobConfig
@@ -27,8 +27,6 @@ from streaming.source.open_transactions import held_back, reported, told
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 MOMENT_SECONDS = 2.0  # between two looks at a register that somebody holds
-
-Snapshot = Mapping[str, TopicSnapshot]
 
 
 def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] = time.sleep) -> Overview:

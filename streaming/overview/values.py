@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.structs import LossRecord, Owner, State, TopicState
 from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from offsets.manager import OffsetManager
 from offsets.rate import Limits
+from offsets.snapshot import Snapshot
 from offsets.structs import TopicPartition
 from streaming.config.job import JobConfig
 from streaming.hive.registrar import HiveRegistrar
@@ -29,7 +30,6 @@ from streaming.sinks.runs import reports
 from streaming.source.broker import Broker
 from streaming.source.open_transactions import TransactionWatch, reported
 from streaming.source.planner import Planner, behind, ends
-from streaming.source.subscription import Snapshot
 from streaming.transform.recipe import Recipe
 
 log = logging.getLogger(__name__)

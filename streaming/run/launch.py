@@ -16,6 +16,7 @@ from pathlib import Path
 
 from offsets.manager import OffsetManager, current_owner
 from offsets.protocol import DIRECT, PROFILES, STAGED
+from offsets.snapshot import Snapshot
 from offsets.stores import open_store
 from offsets.structs import TopicState
 from streaming.config.conflicts import refuse_empty
@@ -37,7 +38,6 @@ from streaming.sinks.file import StagedFileSink, open_sink
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
 from streaming.source.planner import Planner, first_snapshot
-from streaming.source.subscription import Snapshot
 from streaming.spark.conf import refuse_told
 from streaming.spark.shipping import check_user_code
 from streaming.transform.recipe import Recipe

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 
 from offsets.errors import ConfigError, RegisterError
 from offsets.manager import OffsetManager
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.starting import EARLIEST, starting_topics
 from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TopicState
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
-from streaming.source.subscription import Snapshot, merged
+from streaming.source.subscription import merged
 
 Topics = Mapping[str, TopicState]
 

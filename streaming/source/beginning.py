@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from offsets.errors import UnavailableError
+from offsets.snapshot import Snapshot
 from offsets.starting import AtTimes, Spec, starting_topics, topics_at_times, wanted_times
 from offsets.structs import TopicState
 from streaming.source.broker import Broker
-from streaming.source.subscription import Snapshot, Subscription, visible
+from streaming.source.subscription import Subscription, visible
 
 
 def first_topics(

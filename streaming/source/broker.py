@@ -1,7 +1,7 @@
 """The driver's view of Kafka: topic ids, partitions, and what of each can be read.  Runs on the driver; reads only.
 
 It says what is there and decides nothing: whether a missing topic, another id or an offset behind the register is a
-loss is for `offsets.planning`.  What it cannot see now (a partition between two leaders, a broker that restarts) it
+loss is for `offsets.losses`.  What it cannot see now (a partition between two leaders, a broker that restarts) it
 asks again until the deadline and then raises; it is never reported as gone or empty.
 """
 
@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from offsets.errors import StreamError, UnavailableError
-from offsets.planning import Led, TopicSnapshot
+from offsets.snapshot import Led, TopicSnapshot
 from offsets.structs import TopicPartition
 from streaming.source.client import open_admin
 from streaming.source.truncation import truncated

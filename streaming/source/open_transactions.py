@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 
 log = logging.getLogger(__name__)
 FROZEN_SECONDS = 60.0  # a producer's transaction.timeout.ms, unless it says otherwise

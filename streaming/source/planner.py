@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from offsets.backpressure import Estimate, Measured, estimated, limit
 from offsets.errors import ConfigError, DataLossError
+from offsets.losses import find_losses
 from offsets.nearest import nearest
-from offsets.planning import Plan, find_losses, give_up, led_anew, plan
+from offsets.planning import Plan, give_up, plan
 from offsets.rate import UNLIMITED, Limits
+from offsets.snapshot import Snapshot, led_anew
 from offsets.structs import Loss, TopicPartition, TopicState
 from streaming.source.broker import Broker
-from streaming.source.subscription import Snapshot, Subscription, included, merged, visible
+from streaming.source.subscription import Subscription, included, merged, visible
 
 CONFIRM_SECONDS = 1.0  # an end offset behind the cursor may be stale metadata for a moment (SPARK-27281)
 CONFIRM_LOOKS = 3  # to skip is for ever; a run that has only stopped is launched again

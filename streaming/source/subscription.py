@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import TopicPartition, TopicState
 
 INTERNAL = "__"  # how the names of Kafka's own topics begin
 
 V = TypeVar("V")
 Topics = Mapping[str, TopicState]
-Snapshot = Mapping[str, TopicSnapshot]
 
 
 class Subscription(Protocol):

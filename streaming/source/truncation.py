@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Place
 
 from offsets.errors import UnavailableError
-from offsets.planning import Led
+from offsets.snapshot import Led
 from offsets.structs import TopicPartition
 from streaming.source.client import open_consumer
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from offsets.errors import StreamError, UnavailableError
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.structs import TopicPartition
 from servers.kafka_server import Kafka
 from streaming.source.broker import Broker

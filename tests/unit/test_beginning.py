@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from offsets.errors import ConfigError, UnavailableError
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.starting import AtTimes
 from offsets.structs import TopicPartition, TopicState
 from streaming.source.beginning import first_topics

@@ -20,9 +20,10 @@ from offsets import failpoints
 from offsets.codec import decode_manifest
 from offsets.filesystems import open_filesystem
 from offsets.manager import OffsetManager, current_owner
-from offsets.planning import TopicSnapshot, plan
+from offsets.planning import plan
 from offsets.protocol import PROFILES, STAGED
 from offsets.rate import Limits
+from offsets.snapshot import TopicSnapshot
 from offsets.starting import starting_topics
 from offsets.stores import open_store
 from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, OffsetRange, State

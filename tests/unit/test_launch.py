@@ -14,7 +14,7 @@ import pytest
 from offsets import failpoints
 from offsets.errors import AlreadyRunningError, RegisterError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.stores.base import MemoryStore
 from offsets.structs import OffsetRange
 from streaming.config.reading import load

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from streaming.source.open_transactions import AGAIN_SECONDS, FROZEN_SECONDS, TransactionWatch, held_back, reported
 
 START = 1_700_000_000.0

@@ -14,7 +14,8 @@ import pytest
 from offsets.errors import UnavailableError
 from offsets.filesystems import open_filesystem
 from offsets.manager import current_owner
-from offsets.planning import Plan, TopicSnapshot
+from offsets.planning import Plan
+from offsets.snapshot import TopicSnapshot
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, TopicState
 from streaming.commands import show_offsets

@@ -9,8 +9,9 @@ import pytest
 
 from offsets.backpressure import Measured
 from offsets.errors import DataLossError
-from offsets.planning import Led, Plan, TopicSnapshot
+from offsets.planning import Plan
 from offsets.rate import Limits, Rates
+from offsets.snapshot import Led, TopicSnapshot
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 from streaming.source.planner import Planner
 from streaming.source.subscription import Subscribe

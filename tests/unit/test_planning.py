@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offsets.errors import DataLossError
-from offsets.planning import TopicSnapshot, find_losses, plan
+from offsets.losses import find_losses
+from offsets.planning import plan
 from offsets.rate import Limits
+from offsets.snapshot import TopicSnapshot
 from offsets.starting import starting_topics
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 

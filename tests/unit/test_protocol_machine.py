@@ -11,9 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from offsets.codec import decode_state
 from offsets.errors import FencedError, ProtocolError, StreamError, UnavailableError
+from offsets.losses import find_losses
 from offsets.manager import OffsetManager
-from offsets.planning import TopicSnapshot, find_losses, give_up, plan
+from offsets.planning import give_up, plan
 from offsets.rate import Limits
+from offsets.snapshot import TopicSnapshot
 from offsets.stores.base import MemoryStore, Versioned
 from offsets.structs import OffsetRange, Owner, State, TopicState
 

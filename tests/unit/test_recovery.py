@@ -12,7 +12,8 @@ import pytest
 from offsets.errors import ConfigError, DataLossError, RegisterError
 from offsets.filesystems.base import FileStatus
 from offsets.manager import OffsetManager, current_owner
-from offsets.planning import TopicSnapshot, plan
+from offsets.planning import plan
+from offsets.snapshot import TopicSnapshot
 from offsets.stores.base import MemoryStore
 from offsets.structs import (
     AT_LEAST_ONCE,

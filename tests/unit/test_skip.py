@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from offsets import protocol
 from offsets.codec import decode_loss_record, decode_state, digest, encode_loss_record, encode_state
 from offsets.errors import DataLossError, ProtocolError, StateDamagedError
-from offsets.planning import Plan, TopicSnapshot, find_losses, give_up, plan
+from offsets.losses import find_losses
+from offsets.planning import Plan, give_up, plan
+from offsets.snapshot import TopicSnapshot
 from offsets.stores.base import MAX_STATE_BYTES
 from offsets.structs import LossRecord, LostRange, Owner, State, TopicState
 from streaming.source.planner import CONFIRM_LOOKS, Planner

@@ -11,7 +11,7 @@ from offsets import failpoints
 from offsets.codec import decode_loss_record, decode_state
 from offsets.errors import DataLossError, StreamError
 from offsets.filesystems import open_filesystem
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.stores import open_store
 from offsets.structs import Loss, LossRecord, LostRange, OffsetRange, State, TopicPartition
 from streaming.config.reading import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import ConfigError
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.starting import starting_topics
 from offsets.structs import TopicState
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offsets.errors import ConfigError, DataLossError
-from offsets.planning import TopicSnapshot
+from offsets.snapshot import TopicSnapshot
 from offsets.structs import OffsetRange, TopicPartition, TopicState
 from streaming.source.planner import Planner, first_snapshot
 from streaming.source.subscription import Assign, Subscribe, SubscribePattern, Subscription, included, merged, visible
