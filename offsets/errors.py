@@ -124,6 +124,7 @@ class LostBatchError(StreamError):
     def __init__(self, failure: StreamError, seq: int, ranges: Sequence[OffsetRange]) -> None:
         lost = ", ".join(map(str, sorted(ranges)))
         told = f"batch {seq} was committed first, and what of it is not in the sink by now is lost: {lost}"
-        super().__init__(f"{failure}; {told}", failure.remedy)
+        later = "whatever is done, the next launch goes on behind this batch"
+        super().__init__(f"{failure}; {told}", "; ".join(filter(None, (failure.remedy, later))))
         self.exit_status, self.retriable = failure.exit_status, failure.retriable
         self.ranges = tuple(sorted(ranges))

@@ -1,17 +1,17 @@
 """Driver: how much of the batch log is kept.  Deletes the oldest entries by their number; the newest never goes.
 
-Batches are numbered without a gap, over generations too, so nothing is listed: HDFS takes 1,048,576 entries in a
-folder, and a listing of so many for each batch would be dear.
+Batches are numbered without a gap, over generations too, so nothing is listed but once behind a crash: HDFS takes
+1,048,576 entries in a folder, and a listing of so many for each batch would be dear.
 """
 
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 
 from offsets.errors import SinkError, StreamError
 from offsets.failpoints import reach
 from offsets.filesystems import Filesystem
+from streaming.sinks.batch_log import logged_numbers
 from streaming.sinks.names import BATCHES, batch_entry
 from streaming.sinks.notes import numbered
 
@@ -27,6 +27,7 @@ class BatchLogRetention:
         self._filesystem, self._keep = filesystem, max(keep, 1)
         self._oldest: int | None = None  # whatever has a smaller number is gone
         self._generations: list[int] = []
+        self._has_holes = False
 
     def prune(self, generation: int, seq: int) -> None:
         """`generation` and `seq`: of the batch that comes next.  What servers refuse is logged and left.
@@ -37,15 +38,18 @@ class BatchLogRetention:
         if end <= 0:
             return
         try:
-            self._prune(generation, end)
+            self._prune(generation, seq, end)
         except (StreamError, OSError) as e:
             LOG.warning("old entries of the batch log stay until the next batch: %s", e)
 
-    def _prune(self, generation: int, end: int) -> None:
-        """Deletes the entries of numbers below `end`."""
+    def _prune(self, generation: int, seq: int, end: int) -> None:
+        """Deletes the entries of numbers below `end`, once the newest is there."""
         if self._oldest is None or generation not in self._generations:
             self._generations = [int(name) for name in numbered(self._filesystem, BATCHES)]
         if self._oldest is None:
+            if not self._is_there(seq - 1):  # lost under a weaker guarantee, perhaps after others: older ones stay
+                self._has_holes = True
+                return
             self._oldest = self._find_oldest(end)
             self._delete_empty(generation)
         for number in range(self._oldest, min(end, self._oldest + AT_ONCE)):
@@ -56,7 +60,10 @@ class BatchLogRetention:
 
     def _find_oldest(self, end: int) -> int:
         """The smallest number below `end` that has an entry; `end` if there is none, as after an orderly run."""
-        return bisect_left(range(end), True, key=self._is_there) if self._is_there(end - 1) else end
+        if not self._has_holes and not self._is_there(end - 1):
+            return end
+        logged = (n for each in self._generations for n in logged_numbers(self._filesystem, each))
+        return min(min(logged, default=end), end)
 
     def _is_there(self, number: int) -> bool:
         return any(self._filesystem.status(batch_entry(each, number)) for each in self._generations)

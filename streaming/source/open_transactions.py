@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from offsets.errors import StreamError
 from offsets.snapshot import TopicSnapshot
 
 log = logging.getLogger(__name__)
@@ -83,13 +84,13 @@ class TransactionWatch:
 
 
 def reported(reports: Iterator[Mapping[str, Any]]) -> Held:
-    """What the newest of these run reports says is held back; nothing if it is not one of ours."""
+    """What the newest of these run reports says is held back; nothing if it cannot be read or is not one of ours."""
     try:
         found: Held = next(reports, {})["sources"][0]["openTransactions"]
         for partition in (p for topic in found.values() for p in topic.values()):
             datetime.fromisoformat(partition["since"])
         return found
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OSError, StreamError):
         return {}
 
 

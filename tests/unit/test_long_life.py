@@ -17,6 +17,7 @@ from offsets.errors import RegisterError, SinkError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.stores.base import MemoryStore
+from offsets.structs import AT_MOST_ONCE
 from streaming.run import reports as run_reports
 from streaming.run.reports import keep_run_report
 from streaming.sinks import retention
@@ -25,7 +26,7 @@ from streaming.sinks.retention import BatchLogRetention
 from streaming.sinks.runs import keep_report, reports
 from streaming.spark.scratch import remove_abandoned, scratch_folder
 from tests.contract.file_places import put, tree
-from tests.contract.lakes import Lake
+from tests.contract.lakes import Lake, killed_at
 
 SUMMARY = {"runId": "0" * 32, "exitStatus": 0}
 
@@ -100,7 +101,8 @@ def test_an_orderly_launch_asks_once(lake: Lake) -> None:
 
     root: Any = lake.filesystem
     BatchLogRetention(Counting(root.root), 3).prune(0, 5)
-    assert (listed, [path for path in looked if path.endswith(".json")]) == (["_batches"], [batch_entry(0, 1)])
+    asked = [batch_entry(0, 4), batch_entry(0, 1)]
+    assert (listed, [path for path in looked if path.endswith(".json")]) == (["_batches"], asked)
 
 
 def test_recovery_and_refusal_work_on_what_is_kept(lake: Lake) -> None:
@@ -115,6 +117,20 @@ def test_recovery_and_refusal_work_on_what_is_kept(lake: Lake) -> None:
         with pytest.raises(RegisterError, match="0000000003"):
             lake.sink.refuse_logged(0, seq)
     lake.sink.refuse_logged(0, 4)
+
+
+def test_the_newest_entry_outlives_batches_that_were_lost(lake: Lake) -> None:
+    """Under at-most-once a job that dies in each batch logs none: what a lost register needs stays all the same."""
+    lake.guarantee, lake.keep_batches = AT_MOST_ONCE, 1
+    lake.launch()
+    lake.run(2)
+    for _ in range(3):
+        with killed_at("stage.before"):
+            lake.run(1)
+        lake.launch()
+    assert logged(lake) == [batch_entry(0, 1)]
+    lake.run(2)
+    assert logged(lake) == [batch_entry(0, 6)]
 
 
 def test_a_register_of_before_a_reset_is_refused(lake: Lake) -> None:

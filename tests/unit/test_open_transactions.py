@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from offsets.errors import SinkError, UnavailableError
 from offsets.snapshot import TopicSnapshot
 from streaming.source.open_transactions import AGAIN_SECONDS, FROZEN_SECONDS, TransactionWatch, held_back, reported
 
@@ -78,3 +80,14 @@ def test_foreign_reports_are_passed_over(report: dict[str, Any]) -> None:
     """What is not a report of ours says nothing."""
     assert reported(iter([report])) == {}
     assert reported(iter(())) == {}
+
+
+@pytest.mark.parametrize("refusal", [UnavailableError("away"), SinkError("no rights"), OSError("bad disk")])
+def test_reports_that_cannot_be_read_stop_no_run(refusal: Exception) -> None:
+    """They only tell since when: what keeps them away is no reason to read nothing."""
+
+    def refused() -> Iterator[dict[str, Any]]:
+        raise refusal
+        yield {}
+
+    assert reported(refused()) == {}
