@@ -5,7 +5,8 @@ Rebuilds only from what the sink itself has kept; never overwrites a register or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from offsets.errors import ConfigError, RegisterError
 from offsets.manager import OffsetManager
@@ -139,7 +140,16 @@ def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> To
             "give them as JSON by --set source.startingOffsets=...",
         )
     found = {topic: {**unnamed(committed.get(topic), now), **spec.get(topic, {})} for topic, now in snapshot.items()}
-    return merged(config.subscription, committed, starting_topics({**spec, **found}, snapshot))
+    topics = starting_topics({**spec, **found}, snapshot)
+    kept = {name: _with_epochs(now, committed.get(name), spec.get(name, {})) for name, now in topics.items()}
+    return merged(config.subscription, committed, kept)
+
+
+def _with_epochs(topic: TopicState, before: TopicState | None, named: Collection[int]) -> TopicState:
+    """A partition that goes on where it was has yet to be compared with the log as it is."""
+    if before is None or before.id != topic.id:
+        return topic
+    return replace(topic, epochs={**topic.epochs, **{p: e for p, e in before.epochs.items() if p not in named}})
 
 
 def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:

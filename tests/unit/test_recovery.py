@@ -68,6 +68,14 @@ def test_a_slip_of_the_pen_is_no_reset(named: dict[str, dict[str, int]]) -> None
         reset_topics(config, {"t": TopicState("i", {0: 5})}, {"t": TopicSnapshot("i", {0: (0, 20)})})
 
 
+def test_only_what_is_named_is_taken_for_the_log_as_it_is() -> None:
+    """A partition that goes on where it was keeps its leader epoch: its log, perhaps cut below, is compared yet."""
+    config = load("j.cfg", JOB, ['source.startingOffsets={"t":{"0":3}}'])
+    snapshot = {"t": TopicSnapshot("i", {0: (0, 20), 1: (0, 20), 2: (0, 20)}, {0: 4, 1: 4, 2: 4})}
+    reset = reset_topics(config, {"t": TopicState("i", {0: 5, 1: 5}, {0: 3, 1: 3})}, snapshot)
+    assert reset == {"t": TopicState("i", {0: 3, 1: 5, 2: 0}, {0: 4, 1: 3, 2: 4})}
+
+
 def test_a_recreated_topic_must_be_named_whole() -> None:
     """Nothing that was kept of the old topic says anything about the new one."""
     config = load("j.cfg", JOB, ['source.startingOffsets={"t":{"0":3}}'])
