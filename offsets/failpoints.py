@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple
 
-from offsets.protocol import LAUNCH, PLAN, PROFILES, Step
+from offsets.profiles import LAUNCH, PLAN, PROFILES, Step
 
 
 class Failpoint(NamedTuple):

@@ -1,6 +1,6 @@
 """One batch from its plan to its end, step by step as its profile says, and the redo of one that was left prepared.
 
-The steps and their order are those of `offsets.protocol.PROFILES`; each has one method here.  Driver only.  No Spark in
+The steps and their order are those of `offsets.profiles.PROFILES`; each has one method here.  Driver only.  No Spark in
 here, so that plain processes can run, kill and freeze it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from offsets.errors import LostBatchError, UnavailableError
 from offsets.failpoints import passing, reach
 from offsets.manager import OffsetManager
-from offsets.protocol import DIRECT, LOG, PROFILES, STAGED, Profile, Step
+from offsets.profiles import DIRECT, LOG, PROFILES, STAGED, Profile, Step
 from offsets.structs import EXACTLY_ONCE, Manifest
 from streaming.run.batch import Batch, BatchInFlight, Stopwatch, Tasks, manifest_of
 from streaming.sinks.file import StagedFileSink

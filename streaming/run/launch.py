@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from offsets.manager import OffsetManager, current_owner
-from offsets.protocol import DIRECT, PROFILES, STAGED
+from offsets.profiles import DIRECT, PROFILES, STAGED
 from offsets.snapshot import Snapshot
 from offsets.stores import open_store
 from offsets.structs import TopicState

@@ -12,7 +12,7 @@ from offsets import failpoints
 from offsets.filesystems import Filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
-from offsets.protocol import PROFILES, STAGED
+from offsets.profiles import PROFILES, STAGED
 from offsets.stores.base import OffsetStore
 from offsets.structs import EXACTLY_ONCE, OffsetRange, TopicState
 from streaming.formats import open_format

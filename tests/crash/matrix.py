@@ -13,7 +13,7 @@ from itertools import product
 from typing import NamedTuple
 
 from offsets.failpoints import FAILPOINTS
-from offsets.protocol import LAUNCH, PLAN, PREPARE, PROFILES, PUBLISH, Step
+from offsets.profiles import LAUNCH, PLAN, PREPARE, PROFILES, PUBLISH, Step
 from tests.crash.plain.faults import ACTIONS
 from tests.crash.plain.running import STORE_POINTS, STORES, Profile, Tuple
 

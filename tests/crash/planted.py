@@ -21,7 +21,22 @@ from offsets import protocol
 from offsets.errors import DestinationExistsError, StreamError, UnavailableError
 from offsets.filesystems import Filesystem
 from offsets.manager import OffsetManager
-from offsets.protocol import COMMIT, DIRECT, GC, LOG, MANIFEST, PREPARE, PUBLISH, STAGE, STAGED, WRITE, Profile, Step
+from offsets.profiles import (
+    COMMIT,
+    DIRECT,
+    GC,
+    LOG,
+    MANIFEST,
+    PREPARE,
+    PROFILES,
+    PUBLISH,
+    STAGE,
+    STAGED,
+    WRITE,
+    Kind,
+    Profile,
+    Step,
+)
 from offsets.structs import EXACTLY_ONCE, State
 from streaming.run.batch import BatchInFlight
 from streaming.run.committer import Committer
@@ -150,9 +165,9 @@ def discard_prepared() -> None:
     protocol.reset = forget
 
 
-def ordered(kind: protocol.Kind, *steps: Step) -> None:
+def ordered(kind: Kind, *steps: Step) -> None:
     """The steps of an exactly-once batch, otherwise."""
-    profiles: Any = protocol.PROFILES
+    profiles: Any = PROFILES
     profiles[EXACTLY_ONCE, kind] = Profile(EXACTLY_ONCE, kind, steps)
 
 

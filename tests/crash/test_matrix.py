@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from offsets.failpoints import FAILPOINTS
-from offsets.protocol import PROFILES
+from offsets.profiles import PROFILES
 from tests.crash.matrix import ALL, READY, RULES, counts, excluded, tenth
 from tests.crash.plain.faults import ACTIONS
 from tests.crash.plain.running import STORES

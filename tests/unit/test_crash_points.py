@@ -21,7 +21,7 @@ from offsets.codec import decode_manifest
 from offsets.filesystems import open_filesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import plan
-from offsets.protocol import PROFILES, STAGED
+from offsets.profiles import PROFILES, STAGED
 from offsets.rate import Limits
 from offsets.snapshot import TopicSnapshot
 from offsets.starting import starting_topics

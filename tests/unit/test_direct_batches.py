@@ -13,7 +13,7 @@ from offsets.errors import DataLossError, LostBatchError, UnavailableError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
-from offsets.protocol import DIRECT, PROFILES
+from offsets.profiles import DIRECT, PROFILES
 from offsets.stores.base import MemoryStore
 from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, Loss, OffsetRange, State, TopicState
 from streaming.run.batch import Batch, Stopwatch

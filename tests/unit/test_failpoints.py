@@ -11,7 +11,7 @@ import pytest
 
 from offsets import failpoints
 from offsets.failpoints import FAILPOINTS, TOOLS
-from offsets.protocol import LAUNCH, PLAN, PROFILES, Step
+from offsets.profiles import LAUNCH, PLAN, PROFILES, Step
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = {step for steps in (LAUNCH, (PLAN,), *(p.steps for p in PROFILES.values())) for step in steps}

@@ -10,7 +10,8 @@ import pytest
 
 from offsets import protocol
 from offsets.errors import ProtocolError
-from offsets.protocol import ALLOWED, EPOCH_LEAP, LAUNCH, PLAN, PROFILES, phase
+from offsets.profiles import COMMIT, GC, LAUNCH, PLAN, PROFILES
+from offsets.protocol import ALLOWED, EPOCH_LEAP, phase
 from offsets.structs import (
     EXACTLY_ONCE,
     GUARANTEES,
@@ -89,8 +90,8 @@ def test_every_step_that_writes_is_a_transition() -> None:
 
 def test_failpoints_of_a_step() -> None:
     """Before and after, sent for a write of the register, and those that the step lists."""
-    assert protocol.COMMIT.failpoints == ("commit.before", "commit.sent", "commit.after")
-    assert protocol.GC.failpoints == ("gc.before", "gc.after", "gc.each")
+    assert COMMIT.failpoints == ("commit.before", "commit.sent", "commit.after")
+    assert GC.failpoints == ("gc.before", "gc.after", "gc.each")
 
 
 def test_what_a_profile_says_of_itself() -> None:

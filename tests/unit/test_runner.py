@@ -16,7 +16,7 @@ from offsets.backpressure import Measured
 from offsets.errors import DataLossError, FencedError, Loss, LostBatchError, StreamError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
-from offsets.protocol import PLAN, PROFILES, STAGED
+from offsets.profiles import PLAN, PROFILES, STAGED
 from offsets.stores.base import MemoryStore
 from offsets.structs import (
     AT_LEAST_ONCE,
