@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from offsets.errors import StateDamagedError
 from offsets.filesystems import Filesystem
-from offsets.structs import LostRange, State, TopicPartition
+from offsets.structs import LostRange, Manifest, State, TopicPartition
 from streaming.sinks.losses import loss_generations, read_losses
 from streaming.sinks.names import loss_entry
 from streaming.verification.findings import Finding, Hole
-from streaming.verification.tiling import Generation
+from streaming.verification.tiling import Generation, offsets_of
 
 
 @dataclass
@@ -42,6 +42,13 @@ class Holes:
         else:
             told = f"is of application {record.app}, generation {record.generation}"
             self.findings.append(Finding("foreign-entry", where, told))
+
+    def ends(self, begun: Manifest) -> dict[TopicPartition, int] | None:
+        """Where the generation before `begun` has ended; None if that was not begun behind losses."""
+        if (losses := self.losses.get(begun.generation)) is None:
+            return None
+        lost = {x.topic_partition: x.from_offset if x.kind == "EXPIRED" else x.until_offset for x in losses}
+        return offsets_of(begun.topics) | lost
 
     def known(self) -> Iterator[Hole]:
         for generation, losses in sorted(self.losses.items()):

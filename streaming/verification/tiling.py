@@ -76,8 +76,18 @@ class Tiling:
     def end(self, register: State, guarantee: str) -> None:
         """After the last committed entry: whether the register's newest batches may lack.  `guarantee`: the job's."""
         numbers = range(0 if self.newest is None else self.newest + 1, register.seq)
-        if self._leave_out(numbers, register, offsets_of(register.topics), register.epoch + 1, guarantee):
+        if self._leave_out(numbers, register.generation, offsets_of(register.topics), register.epoch + 1, guarantee):
             self.newest = register.seq - 1
+        self.weaker.turn(register.generation, register.epoch, guarantee)
+
+    def end_generation(self, begun: Manifest, ends: Offsets, guarantee: str) -> None:
+        """Whether the last batches may lack of the generation before `begun`, a reset's trace; it has ended at `ends`.
+
+        `guarantee`: of what comes next.
+        """
+        numbers = range(0 if self.newest is None else self.newest + 1, begun.seq + 1)
+        if self.generations and self._leave_out(numbers, self.generations[-1].number, ends, begun.epoch, guarantee):
+            self.newest = begun.seq
 
     def vouched(self) -> Iterator[Vouched]:
         for generation in self.generations:
@@ -113,14 +123,14 @@ class Tiling:
         if manifest is None or self.newest is None:
             return False
         numbers = range(self.newest + 1, seq)
-        return self._leave_out(numbers, manifest, begun(manifest), manifest.epoch, manifest.guarantee)
+        return self._leave_out(numbers, manifest.generation, begun(manifest), manifest.epoch, manifest.guarantee)
 
-    def _leave_out(self, numbers: range, next_: Manifest | State, at: Offsets, epoch: int, guarantee: str) -> bool:
-        """Whether these batches may lack before `next_`, which goes on `at` these offsets."""
-        last = self.generations[-1] if self.generations else Generation(next_.generation, {}, dict.fromkeys(at, 0))
-        until = last.until if last.number == next_.generation else {}
+    def _leave_out(self, numbers: range, generation: int, at: Offsets, epoch: int, guarantee: str) -> bool:
+        """Whether these batches may lack before what goes on, or ends, `at` these offsets of this generation."""
+        last = self.generations[-1] if self.generations else Generation(generation, {}, dict.fromkeys(at, 0))
+        until = last.until if last.number == generation else {}
         ends = {tp: at[tp] for tp in sorted(until) if at.get(tp, 0) > until[tp]}
-        spans = tuple(Vouched(next_.generation, *tp, until[tp], end) for tp, end in ends.items())
+        spans = tuple(Vouched(generation, *tp, until[tp], end) for tp, end in ends.items())
         if not self.weaker.leave_out(numbers, epoch, guarantee, spans):
             return False
         until.update(ends)

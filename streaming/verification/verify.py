@@ -51,6 +51,7 @@ class _Verification:
     guarantee: str
     findings: list[Finding] = field(default_factory=list)
     traces: dict[int, Manifest] = field(default_factory=dict)  # of resets: where generations begin
+    holes: Holes = field(default_factory=lambda: Holes(None))
     prepared: Manifest | None = None  # the batch that the register had pending at the first look, if it is logged
 
     def run(self) -> Verdict:
@@ -60,7 +61,7 @@ class _Verification:
         self.findings += registers.check_marker(marker, before, bool(places))
         tiling = Tiling(marker or (before.app if before else None))
         first_open = before.seq if before else (places[-1][1] if places else 0)
-        holes = Holes(tiling.app)
+        self.holes = holes = Holes(tiling.app)
         holes.read(self.sink, before)  # after the log: the record of a generation is older than its first batch
         self._read_log(tiling, places, before, first_open)
         holes.check(tiling.generations)
@@ -125,6 +126,7 @@ class _Verification:
         """Folds the committed batches, holds them against the register, then folds those in flight."""
         self._fold(tiling, [place for place in places if place[1] < first_open], None)
         if before:
+            self._end_generation(tiling, before.generation, self.guarantee)
             tiling.end(before, self.guarantee)
             self.findings += registers.check_offsets(before, tiling.generations)
         self._fold(tiling, [place for place in places if place[1] >= first_open], before)
@@ -134,6 +136,8 @@ class _Verification:
             if entry is None:
                 tiling.forget()
                 continue
+            if entry.manifest is not None:
+                self._end_generation(tiling, entry.generation, entry.manifest.guarantee)
             trace = self.traces.get(entry.generation)
             # Else the log has lost the beginning of this generation.
             if trace and (trace.seq + 1 == entry.seq or (tiling.newest is not None and tiling.newest <= trace.seq)):
@@ -145,6 +149,12 @@ class _Verification:
                 self.prepared = entry.manifest
                 self.findings += registers.check_pending(before, entry.sha256, entry.manifest)
             tiling.add(entry.generation, entry.seq, entry.manifest)
+
+    def _end_generation(self, tiling: Tiling, generation: int, guarantee: str) -> None:
+        """Before what is of `generation`: a skip tells where the one before has ended."""
+        begun = self.traces.get(tiling.generations[-1].number + 1) if tiling.generations else None
+        if begun and begun.generation <= generation and (ends := self.holes.ends(begun)):
+            tiling.end_generation(begun, ends, guarantee)
 
     def _compare(self, tiling: Tiling, first_open: int) -> Comparison:
         seen = Comparison(tiling.folders, first_open, tiling.weaker.unpublished)

@@ -26,6 +26,14 @@ class Unlogged(NamedTuple):
     guarantees: frozenset[str]
 
 
+class Ended(NamedTuple):
+    """Generations that are over before a launch of this epoch; the first one ends here as far as the log tells."""
+
+    generations: range
+    until: Mapping[tuple[str, int], int]
+    epoch: int
+
+
 @dataclass
 class Weaker:
     """Takes the entries in order, as `Tiling` does, which asks it about what it misses."""
@@ -34,9 +42,12 @@ class Weaker:
     unlogged: list[Unlogged] = field(default_factory=list)
     repeats: dict[tuple[int, str, int, int], int] = field(default_factory=dict)  # where launches went on: their epoch
     may_lose: dict[int, tuple[OffsetRange, ...]] = field(default_factory=dict)  # by number of the batch
+    ended: list[Ended] = field(default_factory=list)
 
     def see(self, manifest: Manifest, begun: Offsets) -> None:
         """The next entry; `begun`: where each partition stood before it."""
+        if self.last is not None or not manifest.seq:
+            self.turn(manifest.generation, manifest.epoch, manifest.guarantee)
         again = self.last is None or self.last.epoch < manifest.epoch
         if again and AT_LEAST_ONCE in self._guarantees(manifest.guarantee):
             places = {(manifest.generation, encoded_topic(tp.topic), tp.partition, at) for tp, at in begun.items()}
@@ -46,6 +57,14 @@ class Weaker:
         if manifest.guarantee == AT_MOST_ONCE:
             self.may_lose[manifest.seq] = manifest.ranges
         self.last = manifest
+
+    def turn(self, generation: int, epoch: int, guarantee: str) -> None:
+        """What comes next is of this generation: none goes on where a batch of an older one was published in vain."""
+        over = range(self.last.generation if self.last else 0, generation)
+        if over and AT_LEAST_ONCE in self._guarantees(guarantee):
+            topics = self.last.topics if self.last else {}
+            until = {(encoded_topic(name), p): at for name, t in topics.items() for p, at in t.offsets.items()}
+            self.ended.append(Ended(over, until, epoch))
 
     def leave_out(self, numbers: range, epoch: int, guarantee: str, spans: tuple[Vouched, ...]) -> bool:
         """Whether these batches may lack, between the last entry and what is of this epoch and guarantee."""
@@ -69,7 +88,9 @@ class Weaker:
     def explains(self, file: FinalName) -> bool:
         """Whether a file that no entry names is of a batch that was read again, or of one without an entry."""
         place = (file.generation, file.topic, file.partition, file.from_offset)
-        return file.epoch < self.repeats.get(place, 0) or any(_within(file, s) for u in self.unlogged for s in u.spans)
+        if file.epoch < self.repeats.get(place, 0) or any(_is_behind(file, each) for each in self.ended):
+            return True
+        return any(_within(file, span) for each in self.unlogged for span in each.spans)
 
     def judge(self, files: Iterable[FinalName], vouch: bool) -> Iterator[Finding | Hole]:
         """What of the batches without an entry is not in `files`, which no entry names.
@@ -99,6 +120,14 @@ def is_ahead(file: FinalName, generation: int, before: Offsets, after: Offsets) 
     starts = {(encoded_topic(tp.topic), tp.partition): (at, after.get(tp, at)) for tp, at in before.items()}
     first, last = starts.get((file.topic, file.partition), (1, 0))
     return file.generation == generation and first <= file.from_offset <= last
+
+
+def _is_behind(file: FinalName, ended: Ended) -> bool:
+    """Whether the file is of these generations, and not of what the log tells of them."""
+    if file.generation not in ended.generations or file.epoch >= ended.epoch:
+        return False
+    is_first = file.generation == ended.generations[0]
+    return not is_first or file.from_offset >= ended.until.get((file.topic, file.partition), 0)
 
 
 def _within(file: FinalName, span: Vouched) -> bool:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from offsets.filesystems.local import LocalFilesystem
+from offsets.planning import Plan
 from offsets.stores.base import MemoryStore
 from offsets.structs import (
     AT_LEAST_ONCE,
     AT_MOST_ONCE,
     EXACTLY_ONCE,
+    LostRange,
     Manifest,
     OffsetRange,
     StagedFile,
@@ -21,13 +23,14 @@ from offsets.structs import (
     TopicPartition,
     TopicState,
 )
+from streaming.run.skipping import LossKeeper
 from streaming.sinks.names import FinalName, StagingPlace, final_name
 from streaming.verification.files import Comparison
 from streaming.verification.findings import Finding, Hole
 from streaming.verification.tiling import Tiling
 from streaming.verification.verify import verify
 from streaming.verification.weaker import is_ahead
-from tests.contract.lakes import Lake, killed_at
+from tests.contract.lakes import TOPIC_ID, Lake, killed_at
 from tests.unit.test_verification import register
 
 
@@ -172,3 +175,63 @@ def test_moved_files_are_not_taken_for_lost(tmp_path: Path) -> None:
         file.unlink()
     assert [hole.partition for hole in verify(lake.store, lake.filesystem).holes] == [0, 1]
     assert verify(lake.store, lake.filesystem, allow_moved=True).holes == ()
+
+
+def moved_on(lake: Lake, by: str) -> None:
+    """A new generation: a person's, or behind three records of partition 0 that are lost."""
+    if by == "reset":
+        lake.reset(500)
+        return
+    offsets = dict(lake.manager.state.topics["orders"].offsets)
+    loss = LostRange("EXPIRED", "orders", 0, offsets[0], offsets[0] + 3)
+    topics = {"orders": TopicState(TOPIC_ID, offsets | {0: loss.until_offset})}
+    LossKeeper(lake.manager, lake.sink).skip(Plan((), topics, losses=(loss,)))
+
+
+def crashed(folder: Path, guarantee: str, point: str, by: str, before: int = 1, after: int = 1) -> Lake:
+    """One that died in a batch, whose next launch began a new generation."""
+    lake = Lake(MemoryStore(), LocalFilesystem(str(folder)), guarantee=guarantee)
+    lake.run(before)
+    with killed_at(point):
+        lake.run(1)
+    lake.launch()
+    moved_on(lake, by)
+    lake.run(after)
+    return lake
+
+
+@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("by", ["skip", "reset"])
+@pytest.mark.parametrize("point", ["publish.after", "commit.after"])
+def test_a_generation_that_ended_in_a_crash(tmp_path: Path, point: str, by: str, before: int, after: int) -> None:
+    """At-least-once: what the batch in flight had published is nobody's any more, and no finding."""
+    lake = crashed(tmp_path, AT_LEAST_ONCE, point, by, before, after)
+    verdict = verify(lake.store, lake.filesystem, guarantee=AT_LEAST_ONCE)
+    assert (verdict.findings, verdict.counts.repeated + verdict.counts.older) == ((), 4)
+
+
+def test_what_was_lost_before_a_skip_is_a_hole(tmp_path: Path) -> None:
+    """At-most-once: the batch in flight at the crash is told apart from what Kafka lost behind it."""
+    lake = crashed(tmp_path, AT_MOST_ONCE, "stage.before", "skip")
+    verdict = verify(lake.store, lake.filesystem)
+    assert verdict.findings == ()
+    assert verdict.holes == (
+        Hole(1, "EXPIRED", "orders", 0, 20, 23),
+        Hole(0, "UNPUBLISHED", "orders", 0, 10, 20),
+        Hole(0, "UNPUBLISHED", "orders", 1, 10, 20),
+    )
+
+
+def test_no_more_is_permitted_behind_a_generation(tmp_path: Path) -> None:
+    """A batch that was committed must be there; what the log covers stays covered; exactly-once leaves nothing over."""
+    lake = crashed(tmp_path / "least", AT_LEAST_ONCE, "commit.after", "skip")
+    next((tmp_path / "least" / "a").glob("*p1+0000000010+*")).unlink()
+    next((tmp_path / "least" / "b" / "dt=1").glob("*p1+0000000010+*")).unlink()
+    stray = next((tmp_path / "least" / "a").glob("*p0+0000000000+*"))
+    stray.with_name(stray.name.replace("p0+0000000000", "p0+0000000005")).write_bytes(b"stray")
+    assert [f.kind for f in verify(lake.store, lake.filesystem).findings] == ["gap", "foreign"]
+    lake = crashed(tmp_path / "exactly", EXACTLY_ONCE, "manifest.after", "skip")
+    stray = next((tmp_path / "exactly" / "a").glob("*p1+0000000000+*"))
+    stray.with_name(stray.name.replace("0000000000+0000000010", "0000000010+0000000020")).write_bytes(b"stray")
+    assert [f.kind for f in verify(lake.store, lake.filesystem).findings] == ["foreign"]
