@@ -49,7 +49,7 @@ def encode_state(state: State) -> bytes:
 
 def decode_state(data: bytes, where: str = "the register", job: str = "JOB.cfg") -> State:
     """Raises StateDamagedError, naming `where` and what was found (ForeignStateError if it may not be ours)."""
-    return _decode("state", data, where, job, load_state)
+    return _decode("state", data, where, load_state, job)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -57,9 +57,9 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return _encode("manifest", manifest, dump_manifest(manifest), load_manifest)
 
 
-def decode_manifest(data: bytes, where: str = "the manifest", job: str = "JOB.cfg") -> Manifest:
+def decode_manifest(data: bytes, where: str = "the manifest") -> Manifest:
     """Raises StateDamagedError as `decode_state` does."""
-    return _decode("manifest", data, where, job, load_manifest)
+    return _decode("manifest", data, where, load_manifest)
 
 
 def encode_marker(app: str) -> bytes:
@@ -67,9 +67,9 @@ def encode_marker(app: str) -> bytes:
     return _encode("marker", app, dump_marker(app), load_marker)
 
 
-def decode_marker(data: bytes, where: str = "the sink's marker", job: str = "JOB.cfg") -> str:
+def decode_marker(data: bytes, where: str = "the sink's marker") -> str:
     """The application's uuid.  Raises StateDamagedError as `decode_state` does."""
-    return _decode("marker", data, where, job, load_marker)
+    return _decode("marker", data, where, load_marker)
 
 
 def encode_loss_record(record: LossRecord) -> bytes:
@@ -77,9 +77,9 @@ def encode_loss_record(record: LossRecord) -> bytes:
     return _encode("losses", record, dump_loss_record(record), load_loss_record)
 
 
-def decode_loss_record(data: bytes, where: str, job: str = "JOB.cfg") -> LossRecord:
+def decode_loss_record(data: bytes, where: str) -> LossRecord:
     """Raises StateDamagedError as `decode_state` does."""
-    return _decode("losses", data, where, job, load_loss_record)
+    return _decode("losses", data, where, load_loss_record)
 
 
 # ---- the envelope
@@ -92,7 +92,7 @@ def _encode(kind: str, value: T, content: Mapping[str, Any], load: Callable[[Any
     return _header(kind, body) + b"\n" + body
 
 
-def _decode(kind: str, data: bytes, where: str, job: str, load: Callable[[Any], T]) -> T:
+def _decode(kind: str, data: bytes, where: str, load: Callable[[Any], T], job: str = "JOB.cfg") -> T:
     remedy = _REMEDIES[kind].format(job=job)
     if not _MAGIC.startswith(data[: len(_MAGIC)]):
         raise ForeignStateError(f"{where} was not written by this program: it begins {data[:40]!r}", remedy)

@@ -16,13 +16,13 @@ T = TypeVar("T")
 class Deadline:
     """`seconds` from now on, by a monotonic clock."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds, self._clock = seconds, clock
-        self._end = clock() + seconds
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
 
     def left(self) -> float:
         """Seconds, never below 0."""
-        return max(self._end - self._clock(), 0.0)
+        return max(self._end - time.monotonic(), 0.0)
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """What `ask` returns.  It may be asked again: it is, after each UnavailableError until the end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from offsets.disk import make_folders, remedy
@@ -26,8 +26,8 @@ class FileLock:
 
     dead_holder_seconds = 1.0  # the kernel frees it with the process; the rest is for the poll
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: str) -> None:
+        self._path = path
         self._fd: int | None = None
 
     def acquire(self, owner: Owner, wait: float) -> None:
@@ -37,11 +37,11 @@ class FileLock:
             self._fd = self._acquired(owner, wait)
 
     def _acquired(self, owner: Owner, wait: float) -> int:
-        fd, began = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), self._clock()  # not inherited by programs
+        fd, began = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), time.monotonic()  # not inherited by programs
         try:
             while not _try(fd, fcntl.LOCK_EX):
-                if self._clock() - began >= max(wait, SHORTEST_WAIT):
-                    raise AlreadyRunningError(_read_owner(fd), "unknown", self._clock() - began)
+                if time.monotonic() - began >= max(wait, SHORTEST_WAIT):
+                    raise AlreadyRunningError(_read_owner(fd), "unknown", time.monotonic() - began)
                 time.sleep(POLL_SECONDS)
             os.ftruncate(fd, 0)
             os.pwrite(fd, owner_to_json(owner).encode() + b"\n", 0)

@@ -90,14 +90,14 @@ def acknowledged(log: Path) -> Iterator[tuple[str, bool]]:
                 yield f"{entry['topic']}-{entry['partition']}-{entry['offset']}", entry["malformed"]
 
 
-def count(files: Files, log: Path, bad_folders: Sequence[str] = ("unparsable", QUARANTINE)) -> Count:
+def count(files: Files, log: Path) -> Count:
     """Compares, record by record, where each lies in Kafka."""
     produced = dict(acknowledged(log))
     seen: Counter[str] = Counter()
     bad: set[str] = set()
     for folder, row in rows(files):
         seen[row["id"]] += 1
-        if folder in bad_folders:
+        if folder in ("unparsable", QUARANTINE):
             bad.add(row["id"])
     return Count(
         produced=len(produced),

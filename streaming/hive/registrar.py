@@ -66,15 +66,14 @@ class HiveRegistrar:
         columns: Columns,
         marks: Marks,
         until: int,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog, self._place, self._columns, self._marks = catalog, place, columns, marks
-        self._until, self._clock = until, clock
+        self._until = until
         self._queue: queue.SimpleQueue[Manifest | None] = queue.SimpleQueue()
         self._known: set[Partition] = set()
         self._waiting: dict[Group, Waiting] = {}
-        self._seen, self._marked, self._marked_at = 0, 0, clock()
-        self._pause, self._again_at, self._refused = FIRST_PAUSE, clock(), False
+        self._seen, self._marked, self._marked_at = 0, 0, time.monotonic()
+        self._pause, self._again_at, self._refused = FIRST_PAUSE, time.monotonic(), False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hive", daemon=True)
         self._thread.start()
@@ -87,9 +86,9 @@ class HiveRegistrar:
 
         What is not registered by then is left to the next run, and the log says so.
         """
-        began = self._clock()
+        began = time.monotonic()
         self._queue.put(None)
-        while self._thread.is_alive() and self._clock() - began < (seconds / 6 if self._refused else seconds):
+        while self._thread.is_alive() and time.monotonic() - began < (seconds / 6 if self._refused else seconds):
             self._thread.join(0.05)
         self._closing.set()
         if self._thread.is_alive():
@@ -100,7 +99,7 @@ class HiveRegistrar:
         while not self._closing.is_set() and not (ended and not behind and not self._waiting):
             if not behind and not ended:
                 ended = self._receive()
-            if self._clock() < self._again_at:
+            if time.monotonic() < self._again_at:
                 self._closing.wait(LOOK_SECONDS)
                 continue
             behind = behind and not self._tried(self._catch_up)
@@ -149,15 +148,15 @@ class HiveRegistrar:
     def _back_off(self, refused: bool) -> None:
         self._refused = refused
         self._pause = min(2 * self._pause, LONGEST_PAUSE) if refused else FIRST_PAUSE
-        self._again_at = self._clock() + (self._pause if refused else 0.0)
+        self._again_at = time.monotonic() + (self._pause if refused else 0.0)
         if not refused:
             self._tried(partial(self._mark, MARK_SECONDS))
 
     def _mark(self, age: float) -> None:
         """Only while nothing waits."""
-        if self._seen > self._marked and self._clock() - self._marked_at >= age:
+        if self._seen > self._marked and time.monotonic() - self._marked_at >= age:
             self._marks.write(self._seen)
-            self._marked, self._marked_at = self._seen, self._clock()
+            self._marked, self._marked_at = self._seen, time.monotonic()
 
     def _tried(self, action: Callable[[], None]) -> bool:
         """Whether it worked.  Every action may be done twice."""

@@ -67,10 +67,9 @@ class Broker:
         client: Mapping[str, str],
         deadline: float,
         open_: Callable[..., AdminClient] = open_admin,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._properties, self._servers = client, client.get("bootstrap.servers", "")
-        self._deadline, self._clock = deadline, clock
+        self._deadline = deadline
         self._error: KafkaError | None = None
         self._whole: Mapping[TopicPartition, Led] = {}
         self._open = partial(open_, client, self._noted)
@@ -112,9 +111,9 @@ class Broker:
         self._admin = None
 
     def _within_deadline(self, ask: Callable[[float], T]) -> T:
-        until = self._clock() + self._deadline
+        until = time.monotonic() + self._deadline
         why, first = "no answer", self._deadline * FIRST_SHARE
-        while (left := until - (began := self._clock())) > 0:
+        while (left := until - (began := time.monotonic())) > 0:
             patience = min(left, first)
             try:
                 answer = ask(patience)
@@ -122,12 +121,12 @@ class Broker:
                 self._seen.clear()
                 self._raise_if_not_admitted()
                 why = f"{e}; {self._error.str()}" if self._error else str(e)
-                if self._clock() - began >= patience:
+                if time.monotonic() - began >= patience:
                     self._admin, first = self._open(), self._deadline
             else:
                 self._error = None
                 return answer
-            time.sleep(max(0.0, min(RETRY_SECONDS, until - self._clock())))
+            time.sleep(max(0.0, min(RETRY_SECONDS, until - time.monotonic())))
         raise UnavailableError(
             f"Kafka did not answer within {self._deadline:g} s: bootstrap.servers={self._servers} ({why})",
             "see that the brokers run and that bootstrap.servers names them, then launch again; nothing was changed",

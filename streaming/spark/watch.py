@@ -33,7 +33,7 @@ def child_gone(gateway: Any) -> Callable[[], bool]:
     return lambda: gateway.proc.poll() is not None
 
 
-def exit_when(gone: Callable[[], bool], leave: Callable[[int], None] = os._exit) -> None:
+def exit_when(gone: Callable[[], bool]) -> None:
     """Ends this process within a second of `gone()` turning true, without finishing anything."""
 
     def watch() -> None:
@@ -42,6 +42,6 @@ def exit_when(gone: Callable[[], bool], leave: Callable[[int], None] = os._exit)
             never.wait(POLL_SECONDS)
         with suppress(OSError):  # under spark-submit stderr was a pipe to the JVM, and is broken now
             print("run_stream: the JVM is gone; the next launch finishes what is pending", file=sys.stderr, flush=True)
-        leave(EXIT_JVM_GONE)
+        os._exit(EXIT_JVM_GONE)
 
     threading.Thread(target=watch, name="jvm-watch", daemon=True).start()
