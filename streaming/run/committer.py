@@ -131,12 +131,17 @@ class Committer:
     def redo(self) -> Manifest | None:
         """Finishes the batch that the register says is pending, if any: publishes its files, then commits.
 
-        In every profile: that it is pending says that it was decided, and is published wholly and once.
+        In every profile: that it is pending says that it was decided, and is published wholly and once.  A direct
+        sink's is only committed if it is logged, and so written; else it is left, to be written again.
         """
         with passing("redo"):
             pending = self._manager.state.pending
-            if pending is None or pending.manifest is None:
+            if pending is None:
                 return None
+            if pending.manifest is None:
+                if written := self._sink.find_written(self._manager.state):
+                    self._manager.commit()
+                return written
             reach("redo.manifest")
             manifest = self._sink.read_manifest(pending.manifest, self._manager.changed)
             with passing("publish"):

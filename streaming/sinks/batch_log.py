@@ -14,7 +14,7 @@ from offsets import codec
 from offsets.errors import DestinationExistsError, RegisterError, StreamError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.base import parent
-from offsets.structs import Manifest, ManifestRef, State
+from offsets.structs import Manifest, ManifestRef, OffsetRange, State
 from streaming.sinks.names import BATCHES, MARKER_TEMP, RESET, STAGING, batch_entry, reset_entry
 from streaming.sinks.notes import manifest_bytes, manifest_path, write_once
 
@@ -47,9 +47,19 @@ def log_written(filesystem: Filesystem, manifest: Manifest) -> None:
     try:
         write_once(filesystem, path, codec.encode_manifest(manifest), temporary)
     except DestinationExistsError as e:
-        found = codec.decode_manifest(filesystem.read(path), f"{filesystem.url}/{path}")
-        if (found.app, found.ranges) != (manifest.app, manifest.ranges):
+        if find_written(filesystem, manifest.app, manifest.generation, manifest.seq, manifest.ranges) is None:
             raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
+
+
+def find_written(
+    filesystem: Filesystem, app: str, generation: int, seq: int, ranges: tuple[OffsetRange, ...]
+) -> Manifest | None:
+    """The entry of this batch of a direct sink, which says that all of it is written; None if that is not there."""
+    path = batch_entry(generation, seq)
+    if filesystem.status(path) is None:
+        return None
+    found = codec.decode_manifest(filesystem.read(path), f"{filesystem.url}/{path}")
+    return found if (found.app, found.ranges) == (app, ranges) else None
 
 
 def refuse_logged(filesystem: Filesystem, generation: int, seq: int) -> None:

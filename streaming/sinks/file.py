@@ -82,6 +82,11 @@ class StagedFileSink:
         """Driver, step `log` of a direct sink's batch.  Fine if there is one of the same ranges, of before a redo."""
         patience(self.patience_seconds)(batch_log.log_written, self.filesystem, manifest)
 
+    def find_written(self, state: State) -> Manifest | None:
+        """Driver: of a direct sink's batch that `state` has pending, the entry that says that all of it is written."""
+        ranges = state.pending.ranges if state.pending else ()
+        return batch_log.find_written(self.filesystem, state.app, state.generation, state.seq, ranges)
+
     def refuse_logged(self, generation: int, seq: int) -> None:
         """Driver, before it plans: RegisterError if this batch, which is the next one, or a later one was published."""
         batch_log.refuse_logged(self.filesystem, generation, seq)

@@ -84,7 +84,7 @@ PLANTS = (
     Plant("plain_names", comes_to_rest, Tuple(AT_LEAST, "file", "publish.after", "kill", 2)),
     Plant("no_length_check", nothing_lost, Tuple(EXACTLY, "zookeeper", "replace.sent", "lose", 2), "short_upload"),
     Plant("read_uncommitted", nothing_phantom, Tuple(EXACTLY, "file", "prepare.after", "kill", 2)),
-    Plant("not_idempotent", nothing_doubled, Tuple(DIRECT, "file", "commit.before", "kill", 2)),
+    Plant("not_idempotent", nothing_doubled, Tuple(DIRECT, "file", "log.before", "kill", 2)),
     Plant("no_intent", writes_tile, Tuple(DIRECT, "file", "write.after", "kill", 2), "other_ranges"),
     Plant(
         "attempts_unclaimed", nothing_doubled, Tuple(AT_MOST_DIRECT, "file", "commit.after", "kill", 3), "second_writes"

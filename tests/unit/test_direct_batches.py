@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from offsets.planning import Plan
 from offsets.profiles import DIRECT, PROFILES
 from offsets.stores.base import MemoryStore
 from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, GUARANTEES, Loss, OffsetRange, State, TopicState
-from streaming.run.batch import Batch, Stopwatch
+from streaming.run.batch import Batch, Stopwatch, manifest_of
 from streaming.run.committer import Committer
 from streaming.run.pacing import Pace, Pacing
 from streaming.run.pending import written_again
@@ -25,6 +26,7 @@ from streaming.sinks.batch_log import logged_numbers
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.tasks.result import TaskResult
+from tests.contract.lakes import killed_at
 
 RANGES = (OffsetRange("t", 0, 0, 10), OffsetRange("t", 1, 0, 5))
 
@@ -219,4 +221,31 @@ def test_a_pending_batch_that_kafka_lost_tells_the_way_out(world: World) -> None
     assert "EXPIRED t-0 [0,6)" in str(runner.failure)
     assert "t-0[0,10), t-1[0,5)" in str(runner.failure)
     assert "--recover register" in runner.failure.remedy
+    assert manager.state.pending is not None
+
+
+def test_a_batch_that_is_logged_is_not_written_again(world: World) -> None:
+    """Its entry says that all of it is written: also when Kafka has lost its records by now, it is only committed."""
+    with killed_at("log.after"):
+        run(world, EXACTLY_ONCE, lambda _: None)
+    manager, committer = world.driver(EXACTLY_ONCE)
+    assert manager.state.pending is not None
+    done = committer.redo()
+    assert done
+    assert done.ranges == RANGES
+    assert (until(manager.state), manager.state.pending, manager.state.seq) == ({0: 10, 1: 5}, None, 1)
+
+
+@pytest.mark.parametrize("other", ["none", "ranges", "app"])
+def test_only_its_own_entry_ends_a_pending_batch(world: World, other: str) -> None:
+    """One of other ranges, or of another application, says nothing."""
+    with pytest.raises(Broken):
+        run(world, EXACTLY_ONCE, broken)
+    manager, committer = world.driver(EXACTLY_ONCE)
+    written = manifest_of("a" * 32, batch_of(manager.state, written_again(manager.state)), tuple(given(RANGES)))
+    if other == "app":
+        world.sink.log_written(replace(written, app="b" * 32))
+    elif other == "ranges":
+        world.sink.log_written(replace(written, ranges=RANGES[:1]))
+    assert committer.redo() is None
     assert manager.state.pending is not None
