@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,13 +240,13 @@ def test_a_parent_removed_in_mid_publish_is_made_again(
 # ---- crashes, racers and stragglers
 
 
-@pytest.mark.parametrize("point", ["publish.before", "publish.mkdir", "publish.each", "publish.after"])
+@pytest.mark.parametrize("point", ["publish.mkdir", "publish.each", "publish.sent"])
 def test_a_crash_anywhere_in_publish_is_finished_by_a_redo(
     sink: StagedFileSink, at: Callable[[str, Callable[[], None]], None], point: str
 ) -> None:
     """Whatever was visible by then, the redo makes it whole."""
     batch = prepared(sink, [f"f{n}" for n in range(5)])
-    at(point, raising(Killed(), times=100, after=2 if point in ("publish.mkdir", "publish.each") else 0))
+    at(point, raising(Killed(), times=100, after=2))
     with pytest.raises(Killed):
         publish(sink, batch)
     at(point, lambda: None)
@@ -461,13 +461,11 @@ def test_a_namenode_that_is_killed_in_mid_publish_costs_a_wait_or_another_launch
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=hdfs.webhdfs):
         publish(sink, batch)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     sink.collect_garbage((1, 2))  # of no use while it is away, and no error
-    redo = threading.Event()
-    at("publish.before", redo.set)
     with ThreadPoolExecutor(1) as pool:
         redone = pool.submit(publish, replace(sink, patience_seconds=60.0), batch, True)
-        assert redo.wait(60)
+        assert not wait([redone], timeout=1).done
         hdfs.namenode.start()
         redone.result(timeout=60)
     assert visible(sink.filesystem) == batch.contents

@@ -58,6 +58,7 @@ def test_a_malformed_line(kafka: Kafka, topic: str) -> None:
     assert list(content(kafka, topic).values()) == [b'{"n":%d}' % n for n in (1, 2, 1, 2, 4)]
 
 
+@pytest.mark.full
 def test_broker_gone(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     """A broker that stays away ends the run with 69: what was on its way is unknown, what was acknowledged is there."""
     file, log = tmp_path / "orders.json", tmp_path / "log"

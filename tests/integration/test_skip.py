@@ -72,6 +72,7 @@ def test_every_kind_of_loss_is_skipped(
     assert set(holes(made, capsys)) == lost, "a hole is known for ever"
 
 
+@pytest.mark.full
 def test_a_topic_that_is_replaced_under_a_batch_is_read_anew(
     topics: Topics, job: Callable[..., Job], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from confluent_kafka import Producer
 
 from servers.kafka_server import Kafka
@@ -25,6 +26,7 @@ def drop(job: Job, *options: str) -> None:
         del job.settings[option]
 
 
+@pytest.mark.full
 def test_a_job_changes_how_it_names_what_it_reads(kafka: Kafka, topics: Topics, job: Callable[..., Job]) -> None:
     """A pattern from a time on, a topic that comes to match, then one partition of that: every record once."""
     one = topics.create(2)

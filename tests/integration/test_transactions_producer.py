@@ -115,6 +115,7 @@ def test_interrupted(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     assert 0 < summary["records"] < 500_000
 
 
+@pytest.mark.full
 def test_wrong_broker(tmp_path: Path) -> None:
     """A broker that is not there: one line that names it within 15 s, 69, and no log."""
     began = time.monotonic()

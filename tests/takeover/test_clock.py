@@ -34,7 +34,7 @@ class Clock:
             self.then()
 
 
-@pytest.mark.parametrize("kind", mostly("hdfs"))
+@pytest.mark.parametrize("kind", mostly("zookeeper"))
 def test_a_day_ahead_and_a_day_behind(
     kind: str,
     zookeeper: ZooKeeper,

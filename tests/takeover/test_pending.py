@@ -26,7 +26,7 @@ def topic(topics: Topics) -> str:
     return name
 
 
-@pytest.fixture(params=mostly("zookeeper")[:2])
+@pytest.fixture(params=mostly("file", ("file", "hdfs")))
 def interrupted(
     request: pytest.FixtureRequest,
     zookeeper: ZooKeeper,
