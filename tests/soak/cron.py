@@ -15,7 +15,7 @@ from demonstration.launches import Launch, end_all
 
 from servers.server import JVM
 
-SECONDS = (8.0, 15.0)  # from one launch to the next
+SECONDS = (4.0, 8.0)  # from one launch to the next
 AT_ONCE = 3  # a machine that starts Spark slowly is not buried in launches
 MODES = (("--available-now",), ("--duration", "20s"), ("--duration", "40s"))
 SLOWLY = ("--set", "job.function=soaked:slow")
