@@ -55,8 +55,10 @@ RULES = (
         lambda profile, store, point, action: point == "task.claim" and profile[0] != "at-most-once",
     ),
     Rule(
-        "a direct sink stages nothing that could be collected",
-        lambda profile, store, point, action: point == "gc.each" and profile[1] == "direct",
+        "of a direct sink only at-most-once leaves something to collect, its claims",
+        lambda profile, store, point, action: (
+            point == "gc.each" and profile[1] == "direct" and profile[0] != "at-most-once"
+        ),
     ),
     Rule(
         "the store does not work that way",
