@@ -1,8 +1,10 @@
-"""Which tenth of the tuples the plain suite runs: another one each time, unless CRASH_SEED says so."""
+"""Which tenth of the tuples the plain suite runs: the same for everybody, so that a change is not blamed for bad luck.
+
+Another one by CRASH_SEED; all of them in `full`.
+"""
 
 from __future__ import annotations
 
 import os
-import random
 
-SEED = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(10**6))
+SEED = int(os.environ.get("CRASH_SEED", "5"))
