@@ -81,6 +81,7 @@ def test_broker_killed_and_back(kafka: Kafka, topic: str, tmp_path: Path) -> Non
     assert (status, summary["acknowledged"]) == (0, 60_000), (summary, err)
 
 
+@pytest.mark.full
 def test_broker_gone(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     """A broker that stays away ends the run with 69: what was on its way is unknown, what was acknowledged is there."""
     log = tmp_path / "log"

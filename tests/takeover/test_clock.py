@@ -34,7 +34,7 @@ class Clock:
             self.then()
 
 
-@pytest.mark.parametrize("kind", mostly("zookeeper"))
+@pytest.mark.parametrize("kind", mostly("file"))
 def test_a_day_ahead_and_a_day_behind(
     kind: str,
     zookeeper: ZooKeeper,
