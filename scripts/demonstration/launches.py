@@ -107,7 +107,8 @@ class Launch:
         for process in self.family():
             _signal(process, signal.SIGKILL)
         self._process.wait()
-        psutil.wait_procs(self.family(), 10)
+        with suppress(TimeoutError):
+            self.wait_gone(10)  # psutil's own waiting may raise FileNotFoundError for one that ends just now
 
     def wait_gone(self, seconds: float) -> float:
         """Seconds until no process of this launch was left, without any help.  Raises TimeoutError."""
