@@ -15,7 +15,7 @@ from offsets.errors import DestinationExistsError, RegisterError, StreamError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.base import parent
 from offsets.structs import Manifest, ManifestRef, OffsetRange, State
-from streaming.sinks.names import BATCHES, MARKER_TEMP, RESET, STAGING, batch_entry, reset_entry
+from streaming.sinks.names import BATCHES, RESET, batch_entry, reset_entry
 from streaming.sinks.notes import manifest_bytes, manifest_path, write_once
 
 LOG = logging.getLogger(__name__)
@@ -43,9 +43,8 @@ def log_batch(filesystem: Filesystem, ref: ManifestRef, manifest: Manifest, chan
 def log_written(filesystem: Filesystem, manifest: Manifest) -> None:
     """The entry of a direct sink's batch.  Fine if there is one of the same ranges, which a redo has written again."""
     path = batch_entry(manifest.generation, manifest.seq)
-    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:
-        write_once(filesystem, path, codec.encode_manifest(manifest), temporary)
+        write_once(filesystem, path, codec.encode_manifest(manifest))
     except DestinationExistsError as e:
         if find_written(filesystem, manifest.app, manifest.generation, manifest.seq, manifest.ranges) is None:
             raise DestinationExistsError(f"{filesystem.url}/{path} is of another batch: {REWOUND}", REBUILD) from e
@@ -130,10 +129,9 @@ def log_reset(filesystem: Filesystem, state: State) -> None:
         time_ms=state.time_ms,
         schemas=state.schemas,
     )
-    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:
         if filesystem.status(reset_entry(state.generation)) is None:
-            write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun), temporary)
+            write_once(filesystem, reset_entry(state.generation), codec.encode_manifest(begun))
     except (StreamError, OSError) as e:
         LOG.warning("until the next batch, --recover register would go back before this reset: %s", e)
 

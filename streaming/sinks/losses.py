@@ -5,12 +5,10 @@ They alone say, once the register has gone on, that records between two generati
 
 from __future__ import annotations
 
-import uuid
-
 from offsets import codec
 from offsets.filesystems import Filesystem
 from offsets.structs import LossRecord, State
-from streaming.sinks.names import LOSSES, MARKER_TEMP, STAGING, loss_entry
+from streaming.sinks.names import LOSSES, loss_entry
 from streaming.sinks.notes import write_once
 
 
@@ -18,8 +16,7 @@ def record_losses(filesystem: Filesystem, state: State) -> bool:
     """Writes down what the register names; False if it was there.  DestinationExistsError: another record is."""
     path = loss_entry(state.generation)
     is_new = filesystem.status(path) is None
-    data = codec.encode_loss_record(LossRecord(state.app, state.generation, state.losses))
-    write_once(filesystem, path, data, f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}")
+    write_once(filesystem, path, codec.encode_loss_record(LossRecord(state.app, state.generation, state.losses)))
     return is_new
 
 

@@ -76,9 +76,8 @@ def read_marker(filesystem: Filesystem) -> str | None:
 
 def write_marker(filesystem: Filesystem, app: str) -> None:
     """Fine if it is there for the same application; RegisterError if for another."""
-    temporary = f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     try:
-        write_once(filesystem, MARKER, codec.encode_marker(app), temporary)
+        write_once(filesystem, MARKER, codec.encode_marker(app))
     except DestinationExistsError as e:
         if (other := read_marker(filesystem)) == app:
             return
@@ -132,8 +131,12 @@ def write_new(filesystem: Filesystem, path: str, data: bytes) -> None:
         raise
 
 
-def write_once(filesystem: Filesystem, path: str, data: bytes, temporary: str) -> None:
-    """Appears whole or not at all.  The same bytes there already are as good, whoever wrote them."""
+def write_once(filesystem: Filesystem, path: str, data: bytes, temporary: str = "") -> None:
+    """Appears whole or not at all.  The same bytes there already are as good, whoever wrote them.
+
+    `temporary`: what it is called before; by default a name of its own in staging, which a crash leaves to rule G.
+    """
+    temporary = temporary or f"{STAGING}/{MARKER_TEMP}{uuid.uuid4().hex}"
     write_new(filesystem, temporary, data)
     filesystem.mkdirs(parent(path))
     try:

@@ -6,13 +6,12 @@ A person sets and lifts it; a run only ever reads it.  Whatever stands in the fi
 from __future__ import annotations
 
 import json
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from offsets.errors import DestinationExistsError
 from offsets.filesystems import Filesystem
-from streaming.sinks.names import PAUSE_TEMP, PAUSED, STAGING
+from streaming.sinks.names import PAUSED
 from streaming.sinks.notes import write_once
 
 
@@ -42,9 +41,8 @@ def paused(filesystem: Filesystem) -> Pause | None:
 
 def set_pause(filesystem: Filesystem, pause: Pause) -> bool:
     """False if the job is paused already: that pause stays as it is.  Appears whole: a run looks at any moment."""
-    temporary = f"{STAGING}/{PAUSE_TEMP}{uuid.uuid4().hex}"
     try:
-        write_once(filesystem, PAUSED, json.dumps(asdict(pause)).encode() + b"\n", temporary)
+        write_once(filesystem, PAUSED, json.dumps(asdict(pause)).encode() + b"\n")
     except (DestinationExistsError, FileExistsError):  # the latter: lifted while we looked
         return False
     return True
