@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from offsets.manager import OffsetManager
@@ -67,12 +67,12 @@ class Batches:
             raise runner.failure from runner.cause
         return runner.reason
 
-    @property
+    @cached_property
     def _limits(self) -> Limits:
         config = self.config
         return Limits(config.max_offsets_per_trigger, config.rates, config.batch_interval_ms / 1000)
 
-    @property
+    @cached_property
     def _targets(self) -> dict[TopicPartition, int] | None:
         return ends(self.snapshot) if self.options.available_now else None
 

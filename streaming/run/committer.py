@@ -103,11 +103,11 @@ class Committer:
 
     def _prepare(self, flight: BatchInFlight) -> None:
         plan = flight.batch.plan
-        self._manager.prepare(plan.topics, tuple(sorted(plan.ranges)), flight.ref, flight.schemas)
+        self._manager.prepare(plan.topics, plan.ranges, flight.ref, flight.schemas)
 
     def _intend(self, flight: BatchInFlight) -> None:
         plan = flight.batch.plan
-        self._manager.prepare(plan.topics, tuple(sorted(plan.ranges)), None)
+        self._manager.prepare(plan.topics, plan.ranges, None)
 
     def _write(self, flight: BatchInFlight) -> None:
         self._stage(flight)
@@ -123,7 +123,7 @@ class Committer:
         if self._manager.state.pending is not None:
             self._manager.commit()
         else:
-            self._manager.commit_ranges(plan.topics, tuple(sorted(plan.ranges)), flight.schemas)
+            self._manager.commit_ranges(plan.topics, plan.ranges, flight.schemas)
 
     def _log(self, flight: BatchInFlight) -> None:
         self._sink.log_batch(flight.ref, flight.manifest, self._manager.changed)
