@@ -1,0 +1,111 @@
+"""Where an operator's script looks: a job's places, or those given one by one in place of a job file.
+
+Says every mistake at once, before any connection.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from offsets.errors import ConfigError
+from offsets.filesystems import check_url
+from offsets.stores import check_store_url
+from streaming.commands.console import job_arguments, read_config
+from streaming.config.job import JobConfig
+from streaming.source.client import refused_properties
+
+SESSION_SECONDS, RETAIN_STATES = 10.0, 1000  # as the settings' own defaults
+GIVEN = ("store", "bootstrap_server", "command_config", "sink")
+
+
+@dataclass(frozen=True)
+class Places:
+    """`sink` is None, and `kafka` empty, where nobody has named one; `config` is None without a job file.
+
+    `told`: the same places, as arguments for the commands that remedies print.
+    """
+
+    name: str
+    told: str
+    store: str
+    sink: str | None
+    kafka: Mapping[str, str] = field(repr=False)  # librdkafka's properties: may hold secrets
+    session_seconds: float = SESSION_SECONDS
+    retain_states: int = RETAIN_STATES
+    config: JobConfig | None = None
+
+
+def place_arguments(parser: argparse.ArgumentParser) -> None:
+    """JOB.cfg, --job, --set, --store, --bootstrap-server, --command-config and --sink."""
+    job_arguments(parser, required=False)
+    parser.add_argument("--store", metavar="URL", help="instead of a job file: its [offsets] store")
+    parser.add_argument(
+        "--bootstrap-server", metavar="HOST:PORT", help="with --store: Kafka; without it, it is not asked"
+    )
+    parser.add_argument(
+        "--command-config", metavar="FILE", help="with --bootstrap-server: more client properties, name=value lines"
+    )
+    parser.add_argument(
+        "--sink", metavar="URL", help="with --store: the job's [sink] path, where its notes and files lie"
+    )
+
+
+def places(given: argparse.Namespace) -> Places:
+    """Of arguments that were parsed.  Raises ConfigError; connects to nothing."""
+    named = [f"--{name.replace('_', '-')}" for name in GIVEN if getattr(given, name)]
+    if given.job is None and given.store is None:
+        raise ConfigError(["give either JOB.cfg, or --store URL"], "see --help")
+    if given.job is not None:
+        if named:
+            raise ConfigError([f"{', '.join(named)}: the job file says that"], "give either JOB.cfg, or --store URL")
+        return of_job(read_config(given.job, given.overrides))
+    kafka, problems = _kafka(given)
+    problems += check_store_url(given.store)
+    problems += [f"--sink: {problem}" for problem in (check_url(given.sink) if given.sink else ())]
+    if given.overrides:
+        problems.append("--set: changes settings of a job file, and none is given")
+    if problems:
+        raise ConfigError(problems, "see --help; nothing was connected to")
+    return Places(given.store, _told(given), given.store, given.sink, kafka)
+
+
+def of_job(config: JobConfig) -> Places:
+    """A job's own."""
+    session = config.session_timeout_ms / 1000
+    return Places(
+        config.name, config.job, config.store, config.sink_path, config.kafka, session, config.retain_states, config
+    )
+
+
+def _told(given: argparse.Namespace) -> str:
+    words = ((f"--{name.replace('_', '-')}", getattr(given, name)) for name in GIVEN)
+    return shlex.join(word for pair in words if pair[1] for word in pair)
+
+
+def _kafka(given: argparse.Namespace) -> tuple[Mapping[str, str], list[str]]:
+    """The client's properties, and what is wrong with them."""
+    if given.bootstrap_server is None:
+        return {}, ["--command-config: goes with --bootstrap-server"] if given.command_config else []
+    try:
+        more = _of_file(Path(given.command_config)) if given.command_config else {}
+    except ValueError as e:
+        return {}, [f"--command-config {given.command_config}: {e}"]
+    properties = {**more, "bootstrap.servers": given.bootstrap_server}
+    return properties, list(refused_properties(properties))
+
+
+def _of_file(path: Path) -> dict[str, str]:
+    """Name=value lines, as Kafka's own tools read them.  Raises ValueError."""
+    parser = configparser.ConfigParser(delimiters="=", comment_prefixes=("#", "!"), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string("[client]\n" + path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error) as e:
+        why = e.strerror if isinstance(e, OSError) else type(e).__name__  # a parser's own text repeats the line
+        raise ValueError(f"not a file of name=value lines ({why})") from None
+    return dict(parser["client"])
