@@ -20,10 +20,10 @@ QUIET = ("py4j", "kazoo", "hdfs", "urllib3", "streaming.source.client", "kafka")
 
 def job_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """JOB.cfg, or --job JOB.cfg, and --set: as `job` and `overrides`."""
+    parser.set_defaults(job=None)  # first: it would change the defaults of both
     files = parser.add_mutually_exclusive_group(required=required)
     files.add_argument("job", metavar="JOB.cfg", nargs="?", default=argparse.SUPPRESS, help="the job file")
     files.add_argument("--job", metavar="JOB.cfg", default=argparse.SUPPRESS, help="the same, by name")
-    parser.set_defaults(job=None)
     parser.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="overrides", help="one setting, changed"
     )

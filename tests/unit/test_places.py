@@ -90,5 +90,5 @@ def test_a_job_and_a_place_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_nothing_is_named() -> None:
-    with pytest.raises(ConfigError, match="either JOB.cfg, or --store"):
+    with pytest.raises(ConfigError, match=r"either JOB\.cfg, or --store"):
         found()
