@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from offsets.errors import AlreadyRunningError, FencedError
 from offsets.structs import Owner
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 MAX_STATE_BYTES = 512 * 1024  # half of ZooKeeper's jute.maxbuffer: past that the server just drops the connection
 
@@ -63,6 +66,20 @@ class OffsetStore(Protocol):
 
     def close(self) -> None:
         """Gives up connections; the lock, if held, is free at once."""
+
+
+class TransactionalStore(OffsetStore, Protocol):
+    """A store in a database that can take other work into the transaction that writes the register."""
+
+    def replace_within(self, expected: Versioned | None, state: bytes, work: Callable[[Connection], None]) -> Versioned:
+        """``replace`` and `work` in one transaction: both are there afterwards, or neither.
+
+        The compare-and-set comes first and keeps its row locked until COMMIT, so `work` runs only for the driver that
+        still owns the register, and nobody else writes meanwhile.  `work` gets the transaction's connection, must not
+        commit or roll back, and may be called several times: each call but the last was rolled back.  A reply to
+        COMMIT that is lost is resolved inside, as in ``replace``.  Raises what ``replace`` does, and whatever `work`
+        raises, after the transaction was rolled back.
+        """
 
 
 def check_size(state: bytes) -> None:
