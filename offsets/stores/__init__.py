@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 from offsets.errors import ConfigError
 from offsets.filesystems import LocalFilesystem, check_url
 from offsets.filesystems.local import link_and_unlink
-from offsets.stores.base import MemoryStore, OffsetStore
+from offsets.stores.base import RETAIN, MemoryStore, OffsetStore
 from offsets.stores.file_lock import FileLock
 from offsets.stores.lease_lock import RENEWALS, LeaseLock
-from offsets.stores.log_store import RETAIN, LogStore
+from offsets.stores.log_store import LogStore
 
 EXAMPLES = "zookeeper://host:2181,host:2181/apps/orders, webhdfs://namenode:9870/apps/orders, file:///var/lib/orders"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from offsets.structs import Owner
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+RETAIN = 1000  # states, the newest among them: enough to see what happened, and far more than any reader lags behind
 MAX_STATE_BYTES = 512 * 1024  # half of ZooKeeper's jute.maxbuffer: past that the server just drops the connection
 
 
@@ -56,6 +58,14 @@ class OffsetStore(Protocol):
         only while the register is unchanged.  Bytes are unique because they carry a nonce.  Raises FencedError when
         somebody else has written, UnavailableError when that cannot be told before the deadline, and ValueError for
         more than MAX_STATE_BYTES, before anything is sent.
+        """
+
+    def states(self, limit: int) -> list[Versioned]:
+        """The registers that are still kept, newest first, at most `limit` of them; none if it was never created.
+
+        The first is what `load` gives.  How far back they go is the store's affair: one that keeps no older ones gives
+        just that.  Bytes are as they lie there, whoever damaged them; what is deleted meanwhile is left out.  Raises as
+        `load` does.
         """
 
     def lock(self, owner: Owner, wait: float) -> AbstractContextManager[None]:
@@ -97,6 +107,7 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._guard, self._lock = threading.Lock(), threading.Lock()
         self._now: Versioned | None = None
+        self._older: deque[Versioned] = deque(maxlen=RETAIN - 1)  # newest first
         self._holder: Owner | None = None
         self._clock = clock
 
@@ -108,8 +119,14 @@ class MemoryStore:
         with self._guard:
             if self._now != expected:
                 raise FencedError(f"the register in {self.url} was written by another driver")
+            if expected:
+                self._older.appendleft(expected)
             self._now = Versioned(expected.version + 1 if expected else 0, bytes(state))
             return self._now
+
+    def states(self, limit: int) -> list[Versioned]:
+        with self._guard:
+            return [] if self._now is None else [self._now, *self._older][:limit]
 
     @contextmanager
     def lock(self, owner: Owner, wait: float) -> Iterator[None]:

@@ -16,12 +16,11 @@ from offsets.deadline import PAUSE_SECONDS, Deadline
 from offsets.errors import SinkError, StoreError, StreamError, UnavailableError
 from offsets.failpoints import reach
 from offsets.filesystems import Filesystem
-from offsets.stores.base import Versioned, check_size
+from offsets.stores.base import RETAIN, Versioned, check_size
 from offsets.stores.numbered_files import NumberedFiles
 from offsets.stores.verdicts import fenced, other_register
 from offsets.structs import Owner
 
-RETAIN = 1000  # states, the newest among them: enough to see what happened, and far more than any reader lags behind
 FEWEST = 2  # a write is told from one in a log that was made anew by what stands before it
 DELETE_AT_ONCE = 100  # after one write: a log that is suddenly to be shorter must not hold up a batch for minutes
 
@@ -63,6 +62,10 @@ class LogStore:
         with _refusals():
             newest, _ = Deadline(self._deadline).patiently(lambda: self._look(None))
         return newest
+
+    def states(self, limit: int) -> list[Versioned]:
+        with _refusals():
+            return Deadline(self._deadline).patiently(lambda: self._newest(limit))
 
     def replace(self, expected: Versioned | None, state: bytes) -> Versioned:
         check_size(state)
@@ -124,6 +127,17 @@ class LogStore:
             return newest, then is not None and self._states.read(then) == expected.state
         except FileNotFoundError as e:  # GC came between the listing and here: there are newer ones
             raise UnavailableError(f"states vanish while they are read in {self.url}: {e}", "launch again") from e
+
+    def _newest(self, limit: int) -> list[Versioned]:
+        found = self._states.found()
+        states: list[Versioned] = []
+        for number in sorted(found, reverse=True)[:limit]:
+            try:
+                states.append(Versioned(number, self._states.read(found[number])))
+            except FileNotFoundError as e:
+                if not states:  # not by GC alone: others have written meanwhile
+                    raise UnavailableError(f"states vanish while they are read in {self.url}: {e}", "try again") from e
+        return states
 
     def _collect_garbage(self, newest: int) -> None:
         """Deletes what is due below `newest`.  The first time looks for all of it.  Failures wait for the next time."""

@@ -73,6 +73,9 @@ class ZookeeperStore:
             )
         return found
 
+    def states(self, limit: int) -> list[Versioned]:
+        return [found] if limit and (found := self.load()) else []  # a znode keeps nothing but its value
+
     def replace(self, expected: Versioned | None, state: bytes) -> Versioned:
         check_size(state)
         try:

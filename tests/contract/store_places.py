@@ -30,6 +30,7 @@ class Place:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.keeps_older = not url.startswith("zookeeper:")  # states, see `OffsetStore.states`
         self._opened: list[OffsetStore] = []
 
     def open(self, url: str = "", deadline: float = DEADLINE, retain: int = 1000) -> OffsetStore:

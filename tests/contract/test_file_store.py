@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import AlreadyRunningError, FencedError, RegisterError, StateDamagedError, StoreError
-from offsets.filesystems import LocalFilesystem
+from offsets.filesystems import FileStatus, LocalFilesystem
 from offsets.owners import owner_to_json
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore, Versioned
 from offsets.stores.file_lock import FileLock
 from offsets.stores.log_store import LogStore
+from offsets.stores.numbered_files import NumberedFiles
 from tests.contract.store_places import ME, OTHER, at, child, created
 
 FAILPOINTS = ["temp.after", "rename.before", "rename.after", "relist.after"]
@@ -97,6 +98,38 @@ def test_gc_keeps_the_newest(folder: Path) -> None:
     now = created(store, writes=20)
     assert states(folder) == list(range(15, 20))
     assert store.load() == now
+
+
+def test_states_that_were_there(folder: Path) -> None:
+    """Gaps are left out; a damaged state is given as it lies there, for its reader to tell."""
+    store = store_at(folder)
+    now = created(store, writes=5)
+    (folder / "state" / f"{2:020}.json").unlink()
+    (folder / "state" / f"{1:020}.json").write_bytes(b"half")
+    kept = [now, Versioned(3, b"state 3"), Versioned(1, b"half"), Versioned(0, b"state 0")]
+    assert store_at(folder).states(10) == kept
+
+
+def test_states_while_a_collector_deletes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What vanishes between listing and reading is left out, unless it was the newest: then all is looked up again."""
+    created(store_at(folder), writes=5)
+    reader = store_at(folder)
+    deleting = iter([4, 1])
+    read = NumberedFiles.read
+
+    def deleted_first(files: NumberedFiles, found: FileStatus) -> bytes:
+        for number in deleting:
+            (folder / "state" / f"{number:020}.json").unlink()
+            if number == 4:
+                (folder / "state" / f"{5:020}.json").write_bytes(b"next")
+            break
+        return read(files, found)
+
+    monkeypatch.setattr(NumberedFiles, "read", deleted_first)
+    assert [(found.version, found.state) for found in reader.states(10)] == [
+        (5, b"next"),
+        *((number, b"state %d" % number) for number in (3, 2, 0)),
+    ]
 
 
 def test_a_killed_collector_does_no_harm(folder: Path) -> None:

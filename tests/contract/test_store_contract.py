@@ -98,6 +98,18 @@ def test_the_same_bytes_twice_are_two_writes(place: Place) -> None:
     assert store.load() == done
 
 
+def test_states_are_newest_first(place: Place) -> None:
+    """The kept states come newest first, each with the version it had; a znode keeps only the newest."""
+    store = place.open()
+    assert store.states(10) == []
+    first = store.replace(None, b"a")
+    second = store.replace(first, b"b")
+    third = store.replace(second, b"c")
+    kept = [third, second, first] if place.keeps_older else [third]
+    for limit in (0, 1, 2, 3, 10):
+        assert place.open().states(limit) == kept[:limit]
+
+
 def test_size_limit(place: Place) -> None:
     """The largest state goes through; one byte more is refused before anything is sent."""
     store = place.open()
