@@ -40,7 +40,8 @@ from offsets.structs import (
 def dump_state(s: State) -> dict[str, Any]:
     owner = [s.owner.host, s.owner.pid, s.owner.started, s.owner.run_id]
     forms = {"owner": owner, "topics": dump_topics(s.topics), "pending": s.pending and dump_pending(s.pending)}
-    forms |= {"schemas": dict(s.schemas), "losses": dump_losses(s.losses)}
+    before = None if s.before is None else dump_topics(s.before)
+    forms |= {"schemas": dict(s.schemas), "losses": dump_losses(s.losses), "before": before}
     return {name: getattr(s, name) for name in _STATE} | forms
 
 
@@ -164,6 +165,7 @@ _STATE: Mapping[str, Load] = {
     "reason": as_text,
     "schemas": load_schemas,
     "losses": load_losses,
+    "before": lambda value: None if value is None else load_topics(value),
 }
 _MANIFEST: Mapping[str, Load] = {
     "app": as_name,

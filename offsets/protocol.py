@@ -76,7 +76,7 @@ def prepared(
     check_ranges(topics, ranges)
     pinned = pinned_with(state.schemas, schemas)
     new = replace(state, topics=dict(topics), schemas=pinned, pending=Pending(tuple(ranges), manifest))
-    return replace(new, losses=(), nonce=nonce, step="prepare", time_ms=now)
+    return replace(new, losses=(), before=None, nonce=nonce, step="prepare", time_ms=now)
 
 
 def committed(state: State, nonce: str, now: int) -> State:
@@ -100,16 +100,19 @@ def advanced(
     check_cursor(state.topics, topics)
     check_ranges(topics, ranges)
     pinned = pinned_with(state.schemas, schemas)
-    done = replace(state, topics=advance(topics, ranges), schemas=pinned, seq=state.seq + 1, losses=())
+    done = replace(state, topics=advance(topics, ranges), schemas=pinned, seq=state.seq + 1, losses=(), before=None)
     return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
 
 
 def reset(state: State, topics: Mapping[str, TopicState], reason: str, nonce: str, now: int) -> State:
-    """A new generation that begins at `topics`.  `reason` says who, when and why; it is kept until the next reset."""
+    """A new generation that begins at `topics`.  `reason` says who, when and why; it is kept until the next reset.
+
+    What it has found stays as `before` until the first batch.  A reset to that is the undo, and is undone by another.
+    """
     _check(state, "reset", nonce)
     if not reason:
         raise ProtocolError("a reset must say who, when and why")
-    new = replace(state, generation=state.generation + 1, topics=dict(topics), reason=reason)
+    new = replace(state, generation=state.generation + 1, topics=dict(topics), reason=reason, before=state.topics)
     return replace(new, losses=(), nonce=nonce, step="reset", time_ms=now)
 
 
@@ -123,7 +126,7 @@ def skipped(
     _check(state, "skip", nonce)
     check_losses(state.topics, topics, losses)
     new = replace(state, generation=state.generation + 1, topics=dict(topics), losses=tuple(losses))
-    return replace(new, nonce=nonce, step="skip", time_ms=now)
+    return replace(new, before=None, nonce=nonce, step="skip", time_ms=now)
 
 
 def rebuilt(manifest: Manifest, ref: ManifestRef | None, owner: Owner, nonce: str, now: int) -> State:

@@ -194,3 +194,5 @@ class State:
     reason: str = field(default="")  # of a reset: who, when and why
     schemas: Mapping[str, str] = field(default_factory=dict)  # by table, once and for ever; text that only sinks read
     losses: tuple[LostRange, ...] = ()  # of a skip, sorted by partition; until the first batch of its generation
+    # The topics as a reset has found them, until the first batch of its generation: what an undo goes back to.
+    before: Mapping[str, TopicState] | None = None

@@ -106,6 +106,7 @@ def states(draw: st.DrawFn) -> State:
         committed_ms=draw(numbers),
         reason=draw(texts),
         schemas=draw(schema_maps),
+        before=draw(st.none() | topic_maps),
     )
 
 

@@ -203,6 +203,17 @@ def test_reset_begins_a_generation() -> None:
         protocol.reset(IDLE, BEFORE, "", "new", 9)
 
 
+def test_a_reset_keeps_what_an_undo_goes_back_to() -> None:
+    """The very topics, with ids and epochs, through take-overs and until the first batch; the undo keeps its own."""
+    old = replace(IDLE, topics={"t": TopicState("id", {0: 5, 1: 9}, {1: 7})})
+    begun = protocol.taken(protocol.reset(old, BEFORE, "why", "r1", 9), OTHER, "r2", 9)
+    assert begun.before == old.topics
+    undone = protocol.reset(begun, begun.before, "undo", "r3", 9)
+    assert (undone.topics, undone.before, undone.generation) == (old.topics, BEFORE, 2)
+    for step in ("prepare", "advance", "skip"):
+        assert TRANSITIONS[step](begun, "r4").before is None
+
+
 MANIFEST = Manifest("a", 2, 7, 4, RANGES, AFTER, (), 3, 77)
 
 

@@ -199,6 +199,8 @@ def check_step(old: State, new: State) -> None:
         assert {loss.partition: (loss.from_offset, loss.until_offset) for loss in new.losses} == moved
     else:
         assert new.losses == (old.losses if new.step == "take" else ()), "until the first batch"
+    kept = {"reset": old.topics, "take": old.before}
+    assert new.before == kept.get(new.step), "from a reset until the first batch"
     if new.step == "prepare":
         assert old.pending is None
         assert new.pending is not None

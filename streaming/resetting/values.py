@@ -1,0 +1,45 @@
+"""What passes between those who choose a register's new offsets and what executes the reset.  All frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from offsets.structs import Manifest, State, TopicState
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """All topics of the register as the new generation begins at them: untouched partitions stand here as they are."""
+
+    topics: Mapping[str, TopicState]
+
+
+Choose = Callable[[State], Chosen]
+"""From the register, in which nothing is pending, to where it shall go on.
+
+Called twice: before anything is written, with the register as it will be once a pending batch is committed (what it
+raises then leaves everything as it was, the epoch too), and with the register that was taken.  The second is executed.
+"""
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Published files with records that the new generation will publish again.  `files`: the newest few of `count`."""
+
+    files: tuple[str, ...] = ()  # final names, relative to the sink's root
+    count: int = 0
+    complete: bool = True  # False: the batch log no longer tells of all batches, or there is no sink to look at
+
+
+@dataclass(frozen=True)
+class Done:
+    """A reset that stands."""
+
+    before: State  # taken, nothing pending: the very last register of the old generation
+    state: State  # the first one of the new generation
+    chosen: Chosen
+    redone: Manifest | None  # the prepared batch that was published and committed first
+    doubled: Doubled
+    undo_command: str
+    notes: tuple[str, ...] = ()  # for people: what else they should know, a line each
