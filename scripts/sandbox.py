@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Real Kafka, ZooKeeper and HDFS on this machine, loopback only, to try things out.
+"""Real Kafka, ZooKeeper, HDFS and PostgreSQL on this machine, loopback only, to try things out.
 
-    scripts/sandbox.py up                 start all three (what runs already is reused)
+    scripts/sandbox.py up                 start the first three (what runs already is reused)
     scripts/sandbox.py up kafka           start only Kafka
+    scripts/sandbox.py up postgres        start only PostgreSQL (needs the packages of the extra `test`)
     scripts/sandbox.py status             which run, with their logs
-    eval "$(scripts/sandbox.py env)"      KAFKA_BOOTSTRAP_SERVERS, ZOOKEEPER, WEBHDFS, HDFS_URL in your shell
+    eval "$(scripts/sandbox.py env)"      KAFKA_BOOTSTRAP_SERVERS, ZOOKEEPER, ... in your shell
     scripts/sandbox.py down               end them; the data stays, delete its folder to start afresh
 
 Exit status: 0 done; 1 a server did not start or its jars could not be fetched; 2 wrong option.
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 
 try:
-    from servers.cluster import NAMES, Sandbox
+    from servers.cluster import NAMES, USUAL, Sandbox
     from servers.daemon import ServerError
     from servers.jars import JarError
 except ModuleNotFoundError as e:
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     sandbox = Sandbox(arguments.data)
     try:
         if arguments.command == "up":
-            sandbox.up(arguments.server or NAMES)
+            sandbox.up(arguments.server or USUAL)
         elif arguments.command == "down":
             sandbox.down()
     except (ServerError, JarError) as error:
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("up", "down", "status", "env"))
-    parser.add_argument("server", nargs="*", help=f"for up: {' '.join(NAMES)} (default: all)")
+    parser.add_argument("server", nargs="*", help=f"for up: {' '.join(NAMES)} (default: {' '.join(USUAL)})")
     parser.add_argument(
         "--data", type=Path, default=ROOT / ".sandbox", help="folder of data, logs and pids (%(default)s)"
     )

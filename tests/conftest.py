@@ -1,6 +1,7 @@
 """Real servers for every test that asks for one: started when first asked for, ended with the run, never skipped.
 
-`kafka`, `zookeeper` and `hdfs` live for the whole run; whatever a test killed or stopped is up again before the next.
+`kafka`, `zookeeper`, `hdfs` and `postgres` live for the whole run; whatever a test killed or stopped is up again
+before the next.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from servers.cluster import Sandbox
 from servers.hdfs_server import Hdfs
 from servers.jvm import java_home as find_java_home
 from servers.kafka_server import Kafka
+from servers.postgres_server import Postgres
 from servers.proxy import Proxy
 from servers.spark_cluster import SparkCluster
 from servers.venvs import venv_python
@@ -73,6 +75,17 @@ def hdfs(sandbox: Sandbox, java_home: Path) -> Hdfs:
     """`hdfs.webhdfs`, `hdfs.webhdfs_url`, `hdfs.url`, `hdfs.client(user)`; `hdfs.namenode` and `hdfs.datanode`."""
     sandbox.up(["hdfs"])
     return sandbox.hdfs
+
+
+@pytest.fixture(scope="session")
+def postgres(sandbox: Sandbox) -> Iterator[Postgres]:
+    """`postgres.url`, `postgres.database(name)` for one of its own; `postgres.server` is the process."""
+    try:
+        sandbox.up(["postgres"])
+        yield sandbox.postgres
+    finally:
+        sandbox.postgres.down(graceful=False)
+        sandbox.postgres.forget()
 
 
 @pytest.fixture(scope="session")

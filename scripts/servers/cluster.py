@@ -1,4 +1,4 @@
-"""The sandbox: any of the three servers under one data folder, brought up, found again, and ended."""
+"""The sandbox: any of the servers under one data folder, brought up, found again, and ended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from servers.daemon import end_marked, marked, wait_for
 from servers.hdfs_server import Hdfs
-from servers.jars import classpath
 from servers.kafka_server import Kafka
 from servers.paths import locked
+from servers.postgres_server import Postgres
 from servers.server import Server
 from servers.watcher import end_with_me
 from servers.zookeeper_server import ZooKeeper
 
-KINDS: tuple[type[Server], ...] = (Kafka, ZooKeeper, Hdfs)
-NAMES = tuple(kind.name for kind in KINDS)
+KINDS: dict[str, type[Server]] = {kind.name: kind for kind in (Kafka, ZooKeeper, Hdfs, Postgres)}
+NAMES = tuple(KINDS)
+USUAL = tuple(name for name in NAMES if name != Postgres.name)  # PostgreSQL only for those who ask for it
 
 
 class Sandbox:
@@ -40,6 +41,10 @@ class Sandbox:
     def hdfs(self) -> Hdfs:
         return Hdfs(self.data / Hdfs.name)
 
+    @cached_property
+    def postgres(self) -> Postgres:
+        return Postgres(self.data / Postgres.name)
+
     def servers(self, names: Iterable[str] = NAMES) -> list[Server]:
         """The named servers, running or not."""
         return [getattr(self, name) for name in names]
@@ -48,10 +53,10 @@ class Sandbox:
         """Those that were brought up at some time in this data folder."""
         yield from self.servers(name for name in NAMES if (self.data / name).is_dir())
 
-    def up(self, names: Sequence[str] = NAMES) -> None:
+    def up(self, names: Sequence[str] = USUAL) -> None:
         """Brings up the named servers at the same time, reusing what runs; returns when each has answered."""
         for name in names:
-            classpath(name)
+            KINDS[name].fetch()
         with locked(self.data / "lock"), ThreadPoolExecutor() as pool:
             list(pool.map(lambda server: server.up(), self.servers(names)))
 

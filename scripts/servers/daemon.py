@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -53,10 +54,13 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - begin
 
 
-def launch(command: Sequence[str], folder: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def launch(
+    command: Sequence[str], folder: Path, output: IO[bytes], user: pwd.struct_passwd | None = None
+) -> subprocess.Popen[bytes]:
     """Starts a process of the server in ``folder``, marked with the sandbox's data folder, in its own session.
 
-    Its own session keeps a terminal's Ctrl-C from it: whoever asked for the server ends it.
+    Its own session keeps a terminal's Ctrl-C from it: whoever asked for the server ends it.  ``user``: as whom it
+    runs, which only root may choose.
     """
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment[MARK] = str(folder.parent)
@@ -68,6 +72,9 @@ def launch(command: Sequence[str], folder: Path, output: IO[bytes]) -> subproces
         cwd=folder,
         env=environment,
         start_new_session=True,
+        user=user and user.pw_uid,
+        group=user and user.pw_gid,
+        extra_groups=user and [],
     )
 
 
@@ -103,6 +110,7 @@ class Daemon:
     command: Callable[[], Sequence[str]]
     answers: Callable[[], bool]
     deadline: float = 60.0
+    user: pwd.struct_passwd | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -139,7 +147,7 @@ class Daemon:
             return
         self._reap()
         with open(self.log, "ab") as log:
-            self._process = launch(self.command(), self.folder, log)
+            self._process = launch(self.command(), self.folder, log, self.user)
         written = self._pid_file.with_suffix(".tmp")
         written.write_text(json.dumps({"pid": self._process.pid, "start": start_time(self._process.pid)}))
         written.replace(self._pid_file)

@@ -1,7 +1,8 @@
-"""What Kafka, ZooKeeper and HDFS have in common: a folder, ports, daemons, settings written before a start."""
+"""What the sandbox's servers have in common: a folder, ports, daemons, settings written before a start."""
 
 from __future__ import annotations
 
+import pwd
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -29,12 +30,18 @@ class Server(ABC):
 
     name: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]]
+    runs_as: pwd.struct_passwd | None = None  # as whom it runs, if not as who starts it
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.daemons = self.make_daemons()
         self.ports = kept_ports(folder / "ports.json", self.port_names, any(d.alive for d in self.daemons))
+
+    @classmethod
+    def fetch(cls) -> None:
+        """Brings what it needs onto this machine, once."""
+        classpath(cls.name)
 
     @abstractmethod
     def make_daemons(self) -> tuple[Daemon, ...]:
@@ -82,7 +89,7 @@ class Server(ABC):
     def run(self, command: Sequence[str]) -> None:
         """Runs a tool of the server to its end; ServerError with its output if it fails."""
         with tempfile.TemporaryFile() as output:
-            status = launch(command, self.folder, output).wait()
+            status = launch(command, self.folder, output, self.runs_as).wait()
             if status:
                 output.seek(0)
                 text = output.read().decode(errors="replace")[-3000:]
