@@ -1,92 +1,107 @@
-"""Direct sinks: classes of the user's that are given records, and what each declares against the job's guarantee.
+"""Direct sinks: how the user's class or function is found, checked and called.
 
-A staged file sink is exactly once whatever its functions do.  Of a class that writes somewhere itself only its author
+A staged file sink is exactly once whatever its functions do.  Of code that writes somewhere itself only its author
 knows what a second write does: so it declares it, and a guarantee that needs more is refused before anything runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from offsets.errors import BatchError, ConfigError
-from offsets.structs import EXACTLY_ONCE, OffsetRange
+from offsets.structs import OffsetRange
 from streaming.records import Record
-from streaming.transform.user_code import load, raised
+from streaming.sinks.contracts import (
+    ARGUMENTS,
+    DECLARED,
+    METHODS,
+    BatchSink,
+    Declaration,
+    DirectSink,
+    Per,
+    refusal,
+)
+from streaming.transform.user_code import lies_at, load, raised, refused_arguments
 
+__all__ = ["BatchSink", "Declaration", "DirectSink", "Sink", "declaration", "on_worker", "refusal", "refused", "write"]
 OPTION = "sink.class"
 CORRECT = "correct the sink, or what it writes to; then launch again"
 
 
-class DirectSink(Protocol):
-    """Made by calling the class without arguments: once per worker process, and on the driver for its declaration.
+class Sink(NamedTuple):
+    """The user's sink in this process.  `name`: of what is called, for messages: module:Class.method or a function."""
 
-    It may also declare `transactional = True`: it commits the offsets in one transaction with what it writes.
-    """
-
-    idempotent: bool
-    """Writing the same range again changes nothing, for ever: per record, or as a whole per range."""
-
-    def write_partition(self, range_: OffsetRange, records: Iterable[Record]) -> None:
-        """Executor: writes the committed records of the range, in their order; when it returns they are durable.
-
-        Must read `records` to the end, which tells nothing of `range_.until_offset`: offsets have holes.
-        """
-        ...
-
-
-class Declaration(NamedTuple):
-    """What a sink says of itself."""
-
-    idempotent: bool
-    transactional: bool = False
-
-
-REFUSALS: Mapping[tuple[str, Declaration], str] = {
-    (EXACTLY_ONCE, Declaration(idempotent=False)): (
-        "a crash would have the batch in flight written twice. Make writing a range again change nothing (an upsert "
-        "by topic, partition and offset) and declare idempotent = True; or set job.delivery.guarantee = at-least-once, "
-        "which may double the batch in flight, or at-most-once, which may lose it"
-    ),
-}
-"""By guarantee and declaration; what is not in here is allowed."""
-NO_TRANSACTION = (
-    "it declares transactional = True, but no offset store is a database that could share a transaction with it; leave "
-    "that out, and declare whether it is idempotent"
-)
-
-
-def refusal(guarantee: str, declared: Declaration) -> str | None:
-    """Why a sink that declares this cannot be used under the guarantee, and what to do; None if it can.  Pure."""
-    if declared.transactional:
-        return NO_TRANSACTION
-    if why := REFUSALS.get((guarantee, declared)):
-        return f"it declares idempotent = {declared.idempotent}, and job.delivery.guarantee = {guarantee}: {why}"
-    return None
+    name: str
+    call: Callable[..., Any]
+    declared: Declaration
+    made: object  # the instance of the class, or the function
 
 
 @lru_cache(maxsize=1)
-def declaration(name: str) -> Declaration:
-    """Driver: what the class `module:Class` declares.  Raises ConfigError if it is no direct sink, saying why."""
-    made = load(OPTION, name)
-    if not isinstance(made, type):
-        raise refused(name, "is no class")
+def opened(name: str) -> Sink:
+    """What sink.class = `name` names, made once in each process.  Raises ConfigError if it is no sink, saying why."""
+    named = load(OPTION, name)
+    sink = _of_class(name, named) if isinstance(named, type) else _of_function(name, named)
+    if (why := _refused_call(sink.call)) is not None:
+        raise refused(name, f"{sink.name} {why}; it is called with {ARGUMENTS[sink.declared.per]}, returns nothing")
+    return sink
+
+
+def _of_class(name: str, named: type) -> Sink:
     try:
-        sink = made()
+        made = named()
+    except ImportError:
+        raise  # of the executor, and told as such
     except (Exception, SystemExit) as e:
         raise refused(name, f"called without arguments, {raised(name, e)}") from e
-    if not callable(getattr(sink, "write_partition", None)):
-        raise refused(name, "has no method write_partition(range, records)")
-    return Declaration(_declared(name, sink, "idempotent"), _declared(name, sink, "transactional", False))
+    per = _granularity(name, made)
+    declared = Declaration(_declared(name, made, "idempotent"), _declared(name, made, "transactional", False), per)
+    return Sink(f"{name}.{METHODS[per]}", getattr(made, METHODS[per]), declared, made)
 
 
-def _declared(name: str, sink: object, field: str, default: bool | None = None) -> bool:
-    value: object = getattr(sink, field, default)
+def _granularity(name: str, made: object) -> Per:
+    has = [per for per, method in METHODS.items() if callable(getattr(made, method, None))]
+    if len(has) != 1:
+        wanted = " or ".join(METHODS[per] + ARGUMENTS[per] for per in METHODS)
+        raise refused(name, f"has no method {wanted}" if not has else f"has both: {wanted}; only one can be meant")
+    return has[0]
+
+
+def _of_function(name: str, named: Callable[..., Any]) -> Sink:
+    declared = getattr(named, DECLARED, None)
+    if not isinstance(declared, Declaration):
+        raise refused(name, "is no class, and no function decorated by each_partition or each_batch")
+    if not isinstance(declared.idempotent, bool):
+        raise refused(name, f"must declare idempotent = True or False, it is {declared.idempotent!r}")
+    return Sink(name, named, declared, named)
+
+
+def _declared(name: str, made: object, field: str, default: bool | None = None) -> bool:
+    value: object = getattr(made, field, default)
     if not isinstance(value, bool):
         found = "" if value is None else f", it is {value!r}"
         raise refused(name, f"must declare {field} = True or False{found}")
     return value
+
+
+def _refused_call(function: Callable[..., Any]) -> str | None:
+    """Why it cannot be called as it will be: also what would return at once, without having run."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return f"has a yield, so nothing of it would run, at {lies_at(function)}"
+    if inspect.iscoroutinefunction(function):
+        return f"is async, so nothing of it would run, at {lies_at(function)}"
+    return refused_arguments(function, 2)
+
+
+def declaration(name: str) -> Declaration:
+    """Driver: what the sink declares.  Raises ConfigError if it is none, saying why."""
+    try:
+        return opened(name).declared
+    except ImportError as e:
+        raise refused(name, f"called without arguments, {raised(name, e)}") from e
 
 
 def refused(name: str, why: str) -> ConfigError:
@@ -94,35 +109,55 @@ def refused(name: str, why: str) -> ConfigError:
     return ConfigError([f"{OPTION} = {name}: {why}"], "see README, Direct sinks; nothing was connected to")
 
 
-@lru_cache(maxsize=1)
-def on_worker(name: str) -> DirectSink:
-    """Executor: this process's instance of the class.  Raises BatchError naming the line at which it raised."""
-    made: DirectSink = _told(name, load(OPTION, name))
-    return made
-
-
-def write(name: str, range_: OffsetRange, records: Iterable[Record]) -> None:
-    """Executor: gives the sink a range.  BatchError for what it raises; an error of the records' own goes through."""
-    sink, fetched = on_worker(name), _Fetched(records)
+def on_worker(name: str) -> Sink:
+    """Executor: this process's instance of the sink.  Raises BatchError naming the line at which it raised."""
     try:
-        _told(f"{name}.write_partition", sink.write_partition, range_, fetched)
+        return opened(name)
+    except ConfigError as e:
+        if isinstance(e.__cause__, ImportError):
+            raise e.__cause__ from None  # of the executor, and told as such: the driver could import it
+        raise BatchError(str(e), CORRECT) from e
+
+
+def write(name: str, range_: OffsetRange, records: Iterable[Record]) -> Any:
+    """Executor: gives the sink a range; what it returns.
+
+    BatchError for what the sink raises, or returns although it shares no transaction; an error of the records' own
+    goes through.
+    """
+    sink, fetched = on_worker(name), _Fetched(records)
+    value = None
+    try:
+        value = told(sink, range_, fetched)
     except Exception:
         if fetched.error is None:
             raise
     if fetched.error is not None:  # whatever the sink has made of it
         raise fetched.error
+    refuse_returned(sink, value)
     if not fetched.ended:
-        told = f"{OPTION}: {name}.write_partition returned before it had read all records of {range_}"
-        raise BatchError(told, "let it read them to the end, also those that it does not want")
+        said = f"{OPTION}: {sink.name} returned before it had read all records of {range_}"
+        raise BatchError(said, "let it read them to the end, also those that it does not want")
+    return value
 
 
-def _told(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def told(sink: Sink, *arguments: Any) -> Any:
+    """What the sink returns; BatchError with its line for what it raises."""
     try:
-        return function(*arguments)
+        return sink.call(*arguments)
     except ImportError:
         raise  # of the executor, and told as such
     except (Exception, SystemExit) as e:
-        raise BatchError(f"{OPTION}: {raised(name, e)}", CORRECT) from e
+        raise BatchError(f"{OPTION}: {raised(sink.name, e)}", CORRECT) from e
+
+
+def refuse_returned(sink: Sink, value: object) -> None:
+    """Raises BatchError for a value, which nobody would look at: perhaps the sink believes that somebody does."""
+    if value is None or sink.declared.transactional:
+        return
+    unrun = "nothing of it has run; " * (inspect.isgenerator(value) or inspect.isawaitable(value))
+    said = f"{OPTION}: {sink.name} returned a {type(value).__name__}, and must return nothing: {unrun}it lies at "
+    raise BatchError(said + lies_at(sink.call), "let it write before it returns, and return None; then launch again")
 
 
 class _Fetched:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
 from streaming.config.job import JobConfig
 from streaming.sinks.direct import OPTION, declaration, refusal, refused
-from streaming.transform.user_code import load
+from streaming.transform.user_code import load, refused_arguments
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -52,17 +51,6 @@ def make_importable(option: str, name: str, job_folder: Path) -> None:
         problem = f"{option} = {name}: {hidden.name} has the name of a package of ours, which hides it"
         raise ConfigError([problem], f"rename {hidden}")
     sys.path.append(str(job_folder))
-
-
-def refused_arguments(function: Callable[..., Any], arguments: int) -> str | None:
-    """Why it cannot be called with so many; None if it can, or if nobody can tell."""
-    try:
-        inspect.signature(function).bind(*[None] * arguments)
-    except TypeError as e:
-        return str(e)
-    except ValueError:
-        pass
-    return None
 
 
 def beside(function: str, job_folder: Path) -> Path | None:

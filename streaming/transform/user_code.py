@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import traceback
@@ -31,6 +32,23 @@ def load(option: str, name: str) -> Callable[..., Any]:
         raise ConfigError([f"{option} = {name}: is not callable"], "name a function, or for sink.class a class")
     loaded: Callable[..., Any] = function
     return loaded
+
+
+def refused_arguments(function: Callable[..., Any], arguments: int) -> str | None:
+    """Why it cannot be called with so many; None if it can, or if nobody can tell."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments)
+    except TypeError as e:
+        return str(e)
+    except ValueError:
+        pass
+    return None
+
+
+def lies_at(function: Callable[..., Any]) -> str:
+    """file:line where a function of the user's begins; its type, if it has none."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{_SHIPPED.sub('', code.co_filename)}:{code.co_firstlineno}" if code else str(type(function).__name__)
 
 
 def raised(name: str, error: BaseException) -> str:

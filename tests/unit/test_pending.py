@@ -31,9 +31,9 @@ def _sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     code = "class {}:\n    idempotent = {}\n    def write_partition(self, range_, records): ...\n"
     (tmp_path / "pending_sinks.py").write_text(code.format("Upsert", True) + code.format("Append", False))
     monkeypatch.syspath_prepend(str(tmp_path))
-    direct.declaration.cache_clear()
+    direct.opened.cache_clear()
     yield
-    direct.declaration.cache_clear()
+    direct.opened.cache_clear()
 
 
 def job(*settings: str) -> JobConfig:
