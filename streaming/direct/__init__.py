@@ -1,0 +1,1 @@
+"""What `streaming.kafka_utils` is made of: ranges, RDDs and DStreams of Kafka's records for programs of the user's."""
