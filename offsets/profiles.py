@@ -44,9 +44,10 @@ COMMIT = Step("commit", writes=True)
 LOG = Step("log")
 GC = Step("gc", also=("gc.each",))
 
-Kind = Literal["staged", "direct"]
+Kind = Literal["staged", "direct", "transactional"]
 STAGED: Kind = "staged"
 DIRECT: Kind = "direct"
+TRANSACTIONAL: Kind = "transactional"  # COMMIT is one transaction with what the sink writes
 
 
 class Profile(NamedTuple):
@@ -74,6 +75,7 @@ PROFILES: Mapping[tuple[str, str], Profile] = {
         (AT_LEAST_ONCE, STAGED, (STAGE, MANIFEST, PUBLISH, COMMIT, LOG, GC)),
         (AT_MOST_ONCE, STAGED, (COMMIT, STAGE, MANIFEST, PUBLISH, GC)),
         (EXACTLY_ONCE, DIRECT, (PREPARE, WRITE, LOG, COMMIT, GC)),
+        (EXACTLY_ONCE, TRANSACTIONAL, (WRITE, COMMIT, LOG, GC)),
         (AT_LEAST_ONCE, DIRECT, (WRITE, COMMIT, LOG, GC)),
         (AT_MOST_ONCE, DIRECT, (COMMIT, WRITE, LOG, GC)),
     )

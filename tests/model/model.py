@@ -22,6 +22,7 @@ from itertools import product
 PROFILES = {
     "exactly-once": "stage-prep-pub-com",
     "direct exactly-once": "prep-write-com",
+    "transactional exactly-once": "stage-txn",
     "at-least-once": "stage-pub-com",
     "direct at-least-once": "write-com",
     "at-most-once": "com-stage-pub",
@@ -34,8 +35,9 @@ Reg = namedtuple("Reg", "ver epoch owner gen done pend hist")
 # missing: a source was not found in staging; seq: the number of the batch in this epoch.
 Driver = namedtuple("Driver", "id reg pc rng todo missing seq", defaults=("take", None, (), False, 0))
 File = namedtuple("File", "temp name content")  # content: (generation, records)
-# files: visible now; gone: contents moved away; late: what stragglers will write; net: register writes under
-# way; mark: numbers of the register's log up to here are deleted; left: events that may still come.
+# files: visible now; gone: contents moved away; late: what stragglers will write; net: register writes under way,
+# each with the rows of its transaction; mark: numbers of the register's log up to here are deleted; left: events that
+# may still come.
 State = namedtuple("State", "reg staged files gone drivers late net mark left")
 Left = namedtuple("Left", "launch reset lost late wipe")
 
@@ -59,9 +61,9 @@ class Model:
             yield from self.collect(s, d)
         for files in sorted(s.late):
             yield "straggler writes", s._replace(late=s.late - {files}, **self.put(s, files))
-        for new in s.net:
-            reg = new if new.ver == s.reg.ver + 1 else s.reg
-            yield "late register write arrives", s._replace(net=s.net - {new}, reg=reg)
+        for new, rows in s.net:
+            fits = landed(s, new, rows) if new.ver == s.reg.ver + 1 else {}
+            yield "late register write arrives", s._replace(net=s.net - {(new, rows)}, **fits)
         for f in sorted(s.files) if not self.on("keeps") else ():
             yield "consumer moves a file", s._replace(files=s.files - {f}, gone=tuple(sorted([*s.gone, f.content])))
         mark = max((d.reg.ver + 1 for d in s.drivers if d.reg.ver + 1 < s.reg.ver), default=0)
@@ -99,11 +101,14 @@ class Model:
         pc = "rst" if d.id == "reset" else self.steps[self.steps.index(d.pc) + 1]
         return d._replace(pc=pc, todo=active(d.rng), missing=False, seq=d.seq + (pc == "plan"))
 
-    def cas(self, s, d, label, then, **values):
-        """Replace the register if it still is what d knows; then: the driver once that is certain."""
+    def cas(self, s, d, label, then, rows=(), **values):
+        """Replace the register if it still is what d knows; then: the driver once that is certain.
+
+        rows: what becomes visible in the same transaction.
+        """
         new = d.reg._replace(**{"ver": d.reg.ver + 1, "owner": d.id, **values})
         then = then and then._replace(reg=new)
-        wait, done = d._replace(pc="unknown", todo=(new, then)), dict(reg=new, net=frozenset())
+        wait, done = d._replace(pc="unknown", todo=(new, then, rows)), {**landed(s, new, rows), "net": frozenset()}
         if self.on("blind-set"):
             refused = self.on("check-epoch") and s.reg.epoch != d.reg.epoch
             yield self.leave(s, d, label + " refused") if refused else self.to(s, d, label, wait)
@@ -111,23 +116,27 @@ class Model:
             yield self.to(s, d, label, wait if self.on("log") else then, **done)
             if s.left.lost:
                 yield self.to(s, d, label + " done, reply lost", wait, left=spend(s, "lost"), **done)
-                yield self.to(s, d, label + " under way, no reply", wait, left=spend(s, "lost"), net=s.net | {new})
+                yield self.to(
+                    s, d, label + " under way, no reply", wait, left=spend(s, "lost"), net=s.net | {(new, rows)}
+                )
         elif self.on("log") and new.ver <= s.mark:
             yield self.to(s, d, label + " takes a deleted number", then if self.on("no-relist") else wait)
         else:
             yield self.leave(s, d, label + " refused")
 
     def do_unknown(self, s, d):
-        new, then = d.todo
+        new, then, rows = d.todo
         if self.on("blind-set") or self.on("blind-retry"):
             new = new._replace(ver=s.reg.ver + 1)
-            yield self.to(s, d, "sets its value over what is there", then and then._replace(reg=new), reg=new)
+            over = landed(s, new, rows)
+            yield self.to(s, d, "sets its value over what is there", then and then._replace(reg=new), **over)
         elif s.reg == new or self.on("assume-done") or (self.on("no-nonce") and s.reg.ver == new.ver):
             yield self.to(s, d, "reads back: mine", then)
         elif s.reg.ver != new.ver - 1:
             yield self.leave(s, d, "reads back: not mine")
         else:
-            yield self.to(s, d, "reads back: unchanged, sends it again", then, reg=new, net=frozenset())
+            again = {**landed(s, new, rows), "net": frozenset()}
+            yield self.to(s, d, "reads back: unchanged, sends it again", then, **again)
             if self.on("replan"):
                 yield self.to(s, d, "reads back: unchanged, replans", d._replace(pc="plan", todo=(), seq=d.seq + 1))
 
@@ -209,6 +218,24 @@ class Model:
     def do_com(self, s, d):
         yield from self.cas(s, d, f"COMMIT {d.rng[1]}", self.after(d), done=d.rng[1], pend=None)
 
+    def rows(self, s, d):
+        """What a transaction of d copies from staging; None if it finds that something is not there."""
+        if self.on("list-staging"):
+            return tuple(sorted(f for f in s.staged if f.temp[:3] == (d.reg.epoch, d.seq, d.id) and f.name))
+        there = tuple(next((g for g in s.staged if g.temp == f.temp), None) for f in d.todo)
+        return tuple(filter(None, there)) if all(there) or self.on("trusting") else None
+
+    def do_txn(self, s, d):
+        rows = self.rows(s, d)
+        if rows is None:
+            return (yield self.leave(s, d, "staged rows are gone, rolls back"))
+        yield from self.cas(s, d, f"COMMIT {d.rng[1]} with its rows", self.after(d), rows, done=d.rng[1])
+
+    def do_rows(self, s, d):
+        """Not the protocol: the rows in a transaction of their own."""
+        then = self.after(d)._replace(todo=d.todo)
+        yield self.to(s, d, "COMMIT of the rows alone", then, files=landed(s, d.reg, self.rows(s, d) or ())["files"])
+
     def do_rst(self, s, d):
         end = d.reg.pend[0][1] if d.reg.pend and not self.on("discard") else d.reg.done
         for place in (self.sizes, (0,) * len(self.sizes)):
@@ -273,6 +300,11 @@ class Model:
                     parent[t] = (s, label)
                     queue.append(t)
         return "SAFE", len(parent), []
+
+
+def landed(s, reg, rows):
+    """The register, and in the same transaction these rows: each under a name of its own, so that twice is twice."""
+    return dict(reg=reg, files=s.files.union(f._replace(name=(*f.name, reg.ver)) for f in rows))
 
 
 def spend(s, what):
