@@ -27,7 +27,7 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.failpoints import passing, reach
-from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, Versioned
+from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, TransactionalStore, Versioned, Work
 from offsets.structs import LostRange, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
 
@@ -142,11 +142,17 @@ class OffsetManager:
         topics: Mapping[str, TopicState],
         ranges: tuple[OffsetRange, ...],
         schemas: Mapping[str, str] = {},
+        work: Work | None = None,
     ) -> State:
-        """COMMIT without PREPARE: nothing says later whether the batch was published.  Arguments as in `prepare`."""
+        """COMMIT without PREPARE: nothing says later whether the batch was published.  Arguments as in `prepare`.
+
+        `work` is done in the same transaction, and may be called again if that was rolled back; only where the store
+        is a database.  What it raises is raised, and nothing was written.
+        """
         return self._write(
             "commit",
             lambda nonce, now: protocol.advanced(self._own("commit"), topics, ranges, nonce, now, schemas=schemas),
+            work,
         )
 
     def reset(self, topics: Mapping[str, TopicState], reason: str) -> State:
@@ -170,14 +176,14 @@ class OffsetManager:
         self._known, self._state, self._taken = found, None, False
         return self._write("rebuild", lambda nonce, now: protocol.rebuilt(manifest, ref, self._owner, nonce, now))
 
-    def _write(self, step: str, transition: Callable[[str, int], State]) -> State:
+    def _write(self, step: str, transition: Callable[[str, int], State], work: Work | None = None) -> State:
         """`transition`: from a nonce and the time to the new register."""
         self._refuse_after_failure()
         new = transition(self._new_nonce(), self._clock())
         data = self._sized(encode_state(new))
         reach(f"{step}.before")
         try:
-            written = self._store.replace(self._known, data)
+            written = self._replace(data, work)
             reach(f"{step}.sent")  # done, but this driver has not learned it
         except StreamError as e:
             self._fail(e)
@@ -187,6 +193,13 @@ class OffsetManager:
         self._known, self._state = written, new
         reach(f"{step}.after")
         return new
+
+    def _replace(self, data: bytes, work: Work | None) -> Versioned:
+        if work is None:
+            return self._store.replace(self._known, data)
+        if not isinstance(self._store, TransactionalStore):
+            raise ProtocolError(f"{self._store.url} is no database that could share a transaction")
+        return self._store.replace_within(self._known, data, work)
 
     def _own(self, step: str) -> State:
         if not self._taken:

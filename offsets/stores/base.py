@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from offsets.errors import AlreadyRunningError, FencedError
 from offsets.structs import Owner
@@ -20,6 +20,7 @@ from offsets.structs import Owner
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+Work = Callable[["Connection"], None]  # in a transaction, which it neither commits nor rolls back
 RETAIN = 1000  # states, the newest among them: enough to see what happened, and far more than any reader lags behind
 MAX_STATE_BYTES = 512 * 1024  # half of ZooKeeper's jute.maxbuffer: past that the server just drops the connection
 
@@ -78,10 +79,11 @@ class OffsetStore(Protocol):
         """Gives up connections; the lock, if held, is free at once."""
 
 
+@runtime_checkable
 class TransactionalStore(OffsetStore, Protocol):
     """A store in a database that can take other work into the transaction that writes the register."""
 
-    def replace_within(self, expected: Versioned | None, state: bytes, work: Callable[[Connection], None]) -> Versioned:
+    def replace_within(self, expected: Versioned | None, state: bytes, work: Work) -> Versioned:
         """``replace`` and `work` in one transaction: both are there afterwards, or neither.
 
         The compare-and-set comes first and keeps its row locked until COMMIT, so `work` runs only for the driver that
