@@ -1,0 +1,205 @@
+"""What became of a register, as events: from the states that its store keeps, and from what a sink has logged.  Pure.
+
+An event is one write of the register.  Where a store keeps no older states, the batch log knows most of it; what nobody
+has written down is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from offsets.structs import LossRecord, LostRange, Manifest, OffsetRange, Owner, State, TopicState
+
+CREATE, TAKEOVER, PREPARE, COMMIT, RESET, LOSS, REBUILD = KINDS = (
+    "create",
+    "takeover",
+    "prepare",
+    "commit",
+    "reset",
+    "loss",
+    "rebuild",
+)
+_OF_STEP = {"take": TAKEOVER, "skip": LOSS} | {kind: kind for kind in KINDS}
+Topics = Mapping[str, TopicState]
+
+
+class Move(NamedTuple):
+    """One partition.  None: the register did not have it before, or has it no more.  A rewind ends below its begin."""
+
+    topic: str
+    partition: int
+    from_offset: int | None
+    until_offset: int | None
+
+
+class Kept(NamedTuple):
+    """A state that the store still has."""
+
+    version: int
+    state: State
+
+
+@dataclass(frozen=True)
+class Event:
+    """`seq`: the batch that a prepare or commit is about, for all others the one that comes next.
+
+    `moves`: every partition that moved, of a prepare that will; None if nobody knows.  `owner`: of a commit that only
+    the batch log knows it is who planned the batch.  `was`, `topics`: where a reset was, and went.
+    """
+
+    kind: str
+    generation: int
+    seq: int
+    epoch: int | None = None
+    time_ms: int | None = None
+    owner: Owner | None = None
+    moves: tuple[Move, ...] | None = ()
+    reason: str = ""
+    losses: tuple[LostRange, ...] = ()
+    records: int | None = None
+    files: int | None = None
+    was: Topics | None = None
+    topics: Topics | None = None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The same for one write of the register, whoever tells of it."""
+        if self.kind in (PREPARE, COMMIT):
+            return (self.kind, self.generation, self.seq)
+        if self.kind in (RESET, LOSS):
+            return ("generation", self.generation)
+        return (self.kind, self.epoch)
+
+    @property
+    def place(self) -> tuple[int, int, int, bool]:
+        """In the order in which the register was written: all of these only ever grow."""
+        following = self.seq + (self.kind == COMMIT)
+        return (self.generation, following, -1 if self.epoch is None else self.epoch, self.kind == PREPARE)
+
+
+def of_states(kept: Sequence[Kept]) -> list[Event]:
+    """`kept`: the newest first, as the store gives them."""
+    older = [*kept[1:], None]
+    return [
+        of_state(new.state, old.state if old and old.version == new.version - 1 else None)
+        for new, old in zip(kept, older, strict=True)
+    ]
+
+
+def of_state(state: State, before: State | None) -> Event:
+    """What wrote `state`; `before`: the one that it replaced, if that is known."""
+    kind = _OF_STEP[state.step]
+    seq, moved = state.seq - (kind == COMMIT), _moves_of(kind, state, before)
+    event = Event(kind, state.generation, seq, state.epoch, state.time_ms, state.owner, moved)
+    if kind == RESET:
+        return replace(event, reason=state.reason, was=_before(state, before), topics=state.topics)
+    return replace(event, losses=state.losses) if kind == LOSS else event
+
+
+def _before(state: State, before: State | None) -> Topics | None:
+    return state.before if state.before is not None else before.topics if before else None
+
+
+def _moves_of(kind: str, state: State, before: State | None) -> tuple[Move, ...] | None:
+    if kind == TAKEOVER:
+        return ()
+    if kind in (CREATE, REBUILD):
+        return moves({}, state.topics)
+    if kind == PREPARE:
+        return of_ranges(state.pending.ranges if state.pending else ())
+    if kind == LOSS:
+        return of_ranges(state.losses)
+    was = _before(state, before)
+    return None if was is None else moves(was, state.topics)
+
+
+def of_ranges(ranges: Iterable[OffsetRange | LostRange]) -> tuple[Move, ...]:
+    return tuple(Move(r.topic, r.partition, r.from_offset, r.until_offset) for r in ranges)
+
+
+def moves(was: Topics, topics: Topics) -> tuple[Move, ...]:
+    """Every partition that is elsewhere now, sorted; of a topic with another id that is each."""
+    found = []
+    for name in sorted({*was, *topics}):
+        old, new = was.get(name), topics.get(name)
+        same = old is not None and new is not None and old.id == new.id
+        for partition in sorted({*(old.offsets if old else ()), *(new.offsets if new else ())}):
+            begin = old.offsets.get(partition) if old else None
+            end = new.offsets.get(partition) if new else None
+            if begin != end or not same:
+                found.append(Move(name, partition, begin, end))
+    return tuple(found)
+
+
+def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register: State | None) -> list[Event]:
+    """From a batch log's entries, those without ranges where a generation begins, and from the records of losses.
+
+    `register`: as it is now, which alone says whether the newest entry is committed yet.
+    """
+    lost = {record.generation: record.losses for record in losses}
+    events: list[Event] = []
+    earlier: Manifest | None = None
+    for manifest in sorted(manifests, key=lambda m: (m.generation, m.seq)):
+        if manifest.ranges:
+            events.append(_of_batch(manifest, register))
+        else:
+            was = earlier.topics if earlier and earlier.generation == manifest.generation - 1 else None
+            events.append(_of_begin(manifest, was, lost.pop(manifest.generation, ())))
+        earlier = manifest
+    return events + [_of_loss(generation, found, events) for generation, found in lost.items()]
+
+
+def _of_batch(manifest: Manifest, register: State | None) -> Event:
+    """Decided in any case; only a register that has gone on says that it was committed."""
+    is_over = register is not None and (manifest.generation, manifest.seq) < (register.generation, register.seq)
+    return Event(
+        COMMIT if is_over else PREPARE,
+        manifest.generation,
+        manifest.seq,
+        manifest.epoch,
+        manifest.time_ms,
+        moves=of_ranges(manifest.ranges),
+        records=manifest.records,
+        files=len(manifest.files),
+    )
+
+
+def _of_begin(trace: Manifest, was: Topics | None, losses: tuple[LostRange, ...]) -> Event:
+    moved = of_ranges(losses) if losses else None if was is None else moves(was, trace.topics)
+    event = Event(LOSS if losses else RESET, trace.generation, trace.seq + 1, trace.epoch, trace.time_ms, moves=moved)
+    return replace(event, losses=losses, was=was, topics=trace.topics)
+
+
+def _of_loss(generation: int, losses: tuple[LostRange, ...], events: Sequence[Event]) -> Event:
+    """Where the log does not say where the generation begins, its first batch does."""
+    seq = min((event.seq for event in events if event.generation == generation), default=0)
+    return Event(LOSS, generation, seq, moves=of_ranges(losses), losses=losses)
+
+
+def merged(kept: Iterable[Event], logged: Iterable[Event]) -> list[Event]:
+    """Each write once, the oldest first.  States say best who and when, the log which ranges and how much."""
+    found = {event.identity: event for event in logged}
+    for event in kept:
+        found[event.identity] = _joined(event, found.get(event.identity))
+    owners = {event.epoch: event.owner for event in found.values() if event.owner}
+    events = (event if event.owner else replace(event, owner=owners.get(event.epoch)) for event in found.values())
+    return sorted(events, key=lambda event: event.place)
+
+
+def _joined(kept: Event, logged: Event | None) -> Event:
+    if logged is None:
+        return kept
+    moved = logged.moves if kept.kind == COMMIT or kept.moves is None else kept.moves
+    return replace(kept, moves=moved, records=logged.records, files=logged.files, was=kept.was or logged.was)
+
+
+def touching(events: Iterable[Event], wanted: Callable[[str, int], bool]) -> list[Event]:
+    """Those that moved, or may have moved, a wanted partition, with just these moves."""
+    found = []
+    for event in events:
+        here = event.moves and tuple(move for move in event.moves if wanted(move.topic, move.partition))
+        if here or event.moves is None:
+            found.append(replace(event, moves=here))
+    return found
