@@ -1,0 +1,112 @@
+"""Offsets in a file: JSON as in source.startingOffsets, and the CSV of kafka-consumer-groups.  Reads and makes text.
+
+{"orders": {"0": 23, "1": -2}}      -2 the log start, -1 the end
+orders,0,23                         or "my group",orders,0,23: of several groups' export
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from offsets.errors import ConfigError
+from offsets.reset_modes import ToOffsets
+from offsets.starting import EARLIEST, Numbers
+from offsets.structs import TopicPartition
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
+NESTING = {"{": 1, "[": 1, "}": -1, "]": -1}
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+
+
+class Entry(NamedTuple):
+    line: int
+    topic: str
+    partition: str
+    offset: str
+
+
+def read_offsets(text: str, name: str) -> ToOffsets:
+    """What the text of file `name` says.  Raises ConfigError with every mistake and its line."""
+    is_json = text.lstrip().startswith("{")
+    problems: list[str] = []
+    entries = list(_json_entries(text, problems) if is_json else _csv_entries(text, problems))
+    lines: dict[TopicPartition, int] = {}
+    offsets: dict[str, dict[int, int]] = {}
+    for entry in entries:
+        if why := _wrong(entry, EARLIEST if is_json else 0):
+            problems.append(f"line {entry.line}: {why}")
+            continue
+        tp = TopicPartition(entry.topic, int(entry.partition))
+        if tp in lines:
+            problems.append(f"line {entry.line}: {tp.topic}-{tp.partition} stands in line {lines[tp]} already")
+        lines[tp] = entry.line
+        offsets.setdefault(tp.topic, {})[tp.partition] = int(entry.offset)
+    if not entries and not problems:
+        problems.append("it names no offsets")
+    if problems:
+        told = [f"--from-file {name}: {problem}" for problem in problems]
+        raise ConfigError(told, 'give {"topic": {"0": 23}}, or lines like topic,0,23; nothing was written')
+    return ToOffsets(offsets, lines)
+
+
+def _wrong(entry: Entry, least: int) -> str:
+    if not WHOLE.fullmatch(entry.partition) or entry.partition.startswith("-") or int(entry.partition) >= 1 << 31:
+        return f"{entry.partition!r} is no partition"
+    if not WHOLE.fullmatch(entry.offset) or not least <= int(entry.offset) < 1 << 63:
+        special = ", nor -2 (earliest) or -1 (latest)" if least == EARLIEST else ""
+        return f"{entry.offset!r} is no offset{special}"
+    return ""
+
+
+def _csv_entries(text: str, problems: list[str]) -> Iterator[Entry]:
+    reader, groups = csv.reader(io.StringIO(text), skipinitialspace=True), dict[str, int]()
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if len(cells) == 4:
+            groups.setdefault(cells.pop(0), reader.line_num)
+        if len(cells) == 3:
+            yield Entry(reader.line_num, *cells)
+        elif any(cells):
+            problems.append(f"line {reader.line_num}: expected topic,partition,offset, found {','.join(row)[:80]!r}")
+    if len(groups) > 1:
+        found = ", ".join(f"{group!r} (line {line})" for group, line in groups.items())
+        problems.append(f"it has the offsets of several groups, keep one: {found}")
+
+
+def _json_entries(text: str, problems: list[str]) -> Iterator[Entry]:
+    """Of whole JSON, by its tokens: the library does not tell in which line a value stands."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as e:
+        problems.append(f"line {e.lineno}: {e.msg}" if isinstance(e, json.JSONDecodeError) else "nested too deep")
+        return
+    names: dict[int, str] = {}  # by depth
+    depth, line, is_value = 0, 1, False
+    for token in TOKEN.findall(text):
+        if token == "\n":
+            line += 1
+            continue
+        if is_value and depth == 1 and token != "{":
+            problems.append(f'line {line}: {names[1]} must have its offsets by partition, like {{"0": 23}}')
+        if is_value and depth == 2:
+            yield Entry(line, names[1], names[2], token)
+        is_value = token == ":"
+        depth += NESTING.get(token, 0)
+        if token.startswith('"'):
+            names[depth] = json.loads(token)
+
+
+def json_text(offsets: Numbers) -> str:
+    """A line a topic."""
+    topics = (f"  {json.dumps(name)}: {json.dumps({str(p): o for p, o in of.items()})}" for name, of in offsets.items())
+    return "{\n" + ",\n".join(topics) + "\n}\n"
+
+
+def csv_text(offsets: Numbers) -> str:
+    """Without a head, as kafka-consumer-groups writes it."""
+    return "".join(f"{name},{p},{offset}\n" for name, of in offsets.items() for p, offset in of.items())
