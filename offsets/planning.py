@@ -5,16 +5,16 @@ Reports every loss there is (`offsets.losses`) at once.  Never skips a record by
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from offsets.errors import DataLossError
-from offsets.losses import find_losses, resume_offsets, resume_topic
+from offsets.losses import find_losses, resume_topic
 from offsets.rate import UNLIMITED, Limits
 from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import Loss, LostRange, OffsetRange, TopicPartition, TopicState
+
+NAMED_TOPICS = 5  # in a command that a person copies
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def plan(
     """
     losses = find_losses(topics, snapshot)
     if losses:
-        raise DataLossError(losses, _remedy(topics, snapshot, losses, job))
+        raise DataLossError(losses, _remedy(losses, job))
     cursor = _with_new_partitions(topics, snapshot)
     lags = {tp: max(0, end - _offset(cursor, tp)) for tp, end in _ends(cursor, snapshot, until)}
     taken = limits.share(lags)
@@ -92,13 +92,17 @@ def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> It
             yield from (LostRange(loss.kind, loss.topic, p, offset, offset) for p, offset in sorted(known.items()))
 
 
-def _remedy(topics: Mapping[str, TopicState], snapshot: Snapshot, losses: list[Loss], job: str) -> str:
+def _remedy(losses: list[Loss], job: str) -> str:
     missing = sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING")
     if missing:
         return f"correct [kafka] bootstrap.servers or [source], or create {', '.join(missing)} again"
-    setting = "source.startingOffsets=" + json.dumps(resume_offsets(topics, snapshot, losses), separators=(",", ":"))
-    command = f"run_stream.py {job} --recover offsets --set {shlex.quote(setting)}"
-    return f"if these records are to be given up, start a new generation at what is readable: {command}"
+    lost = sorted({loss.topic for loss in losses})
+    scope = " ".join(f"--topic {name}" for name in lost) if len(lost) <= NAMED_TOPICS else "--all-topics"
+    command = f"reset_offsets.py {job} {scope} --to-current --execute"
+    return (
+        f"if these records are to be given up, start a new generation at what is readable: {command} (without "
+        "--execute it says what that gives up), then launch again"
+    )
 
 
 def _with_new_partitions(topics: Mapping[str, TopicState], snapshot: Snapshot) -> dict[str, TopicState]:

@@ -39,8 +39,8 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--recover",
         choices=RECOVERIES,
-        help="mend, as an exit 3 has told: rebuild a lost register from the batch log, write a lost marker anew,\n"
-        "or start a new generation at source.startingOffsets; then go on as a run",
+        help="mend, as an exit 3 has told: rebuild a lost register from the batch log, or write a lost marker anew;\n"
+        "then go on as a run; offsets are moved by reset_offsets.py",
     )
     parser.add_argument("--debug", action="store_true", help="stack traces, and the libraries' own logs")
     return parser

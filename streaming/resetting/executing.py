@@ -1,13 +1,41 @@
-"""Executes a reset by the commit protocol: lock, read, take, publish what is prepared, one compare-and-set.  Driver."""
+"""Executes a reset by the commit protocol: lock, read, take, publish what is prepared, one compare-and-set.  Driver.
+
+The order matters: all that can be refused is refused before the register is taken, a batch that is prepared is
+published before any offset moves, and the offsets move in one write.  A crash leaves the old generation or the new one.
+"""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from offsets.errors import AlreadyRunningError, FencedError, StreamError
+from offsets.manager import OffsetManager, current_owner
+from offsets.protocol import advance
+from offsets.stores import open_store
+from offsets.stores.base import OffsetStore
+from offsets.structs import Manifest, Owner, State
+from streaming.commands.pause_job import person
 from streaming.commands.places import Places
-from streaming.resetting.values import Choose, Done
+from streaming.resetting.doubled import find_doubled, rewound
+from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of
+from streaming.resetting.values import Choose, Done, Doubled
+from streaming.run.anew import trace_reset
+from streaming.run.committer import Committer
+from streaming.run.fencing import fencing_told
+from streaming.run.holding import held
+from streaming.run.skipping import LossKeeper
+from streaming.sinks.file import StagedFileSink, open_sink
+
+ANSWER_SECONDS = 15.0
+TAKES = 10  # a run that is alive, and not locked out, may write between our look and our take
 
 
 def execute(places: Places, choose: Choose, reason: str, force: bool = False) -> Done:
-    """Begins the generation that `choose` chooses; `reason`: why, in a person's words, may be empty.
+    """Begins the generation that `choose` chooses; `reason`: what was asked for and why, may be empty.
 
     Never a state between the old and the new one.  `force`: takes no lock, and so fences a run that is alive.
 
@@ -15,4 +43,106 @@ def execute(places: Places, choose: Choose, reason: str, force: bool = False) ->
     together or a pending batch cannot be published from here, FencedError (75), UnavailableError (69), and whatever
     `choose` raises.
     """
-    raise NotImplementedError
+    owner = current_owner(uuid.uuid4().hex)
+    sink = open_sink(places.sink) if places.sink else None
+    store = open_store(places.store, places.session_seconds, ANSWER_SECONDS, places.retain_states)
+    with closing(store), _told(places), nullcontext() if force else held(store, owner):
+        return _Reset(places, store, sink, owner).run(choose, why(reason))
+
+
+def why(reason: str) -> str:
+    """Who, when and why: what the register keeps of a reset."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return f"{person()}, {now}" + (f": {reason}" if reason else "")
+
+
+@contextmanager
+def _told(places: Places) -> Iterator[None]:
+    """Remedies as of a reset, where errors speak of runs."""
+    try:
+        yield
+    except AlreadyRunningError as e:
+        e.remedy = "end that run first, or add --force, which fences it: it leaves with 75 and commits nothing any more"
+        raise
+    except FencedError as e:
+        e.remedy = f"the offsets were not reset by this; see show_offsets.py {places.told}, then again"
+        raise
+
+
+@dataclass(frozen=True)
+class _Reset:
+    """The parts of one reset."""
+
+    places: Places
+    store: OffsetStore
+    sink: StagedFileSink | None
+    owner: Owner
+
+    def run(self, choose: Choose, why: str) -> Done:
+        self._look(choose)
+        manager = self._taken()
+        with fencing_told(manager):
+            redone = self._settled(manager)
+            before = manager.state
+            chosen = choose(before)
+            manager.reset(chosen.topics, why)
+        self._trace(manager)
+        doubled, notes = self._doubled(before, manager.state)
+        undo = f"offset_history.py {self.places.told} --undo"
+        return Done(before, manager.state, chosen, redone, doubled, undo, notes)
+
+    def _look(self, choose: Choose) -> None:
+        """Raises what speaks against it, before anything is written."""
+        manager = self._manager()
+        state = check_places(self.places, manager.read(), self.sink)
+        check_pending(self.places, state, self.sink)
+        check_staged(state, self.sink, manager.changed)
+        choose(once_settled(state))
+
+    def _taken(self) -> OffsetManager:
+        """The register is ours; what a run that is not locked out has done since the look is taken along."""
+        for left in reversed(range(TAKES)):
+            manager = self._manager()
+            check_pending(self.places, check_register(self.places, manager.read()), self.sink)
+            try:
+                manager.take()
+                break
+            except FencedError:
+                if not left:
+                    raise
+        return manager
+
+    def _settled(self, manager: OffsetManager) -> Manifest | None:
+        """Does what the register still owes to the sink; the batch that was published for it."""
+        if self.sink is None:
+            return None
+        redone = Committer(manager, self.sink).redo()
+        LossKeeper(manager, self.sink).write_down()
+        return redone
+
+    def _trace(self, manager: OffsetManager) -> None:
+        """In the batch log, unless a run that is faster has begun by now; then that one does it."""
+        with suppress(StreamError):
+            if self.sink is not None:
+                trace_reset(manager, self.sink)
+
+    def _doubled(self, before: State, state: State) -> tuple[Doubled, tuple[str, ...]]:
+        """And what to note of it.  The reset stands, whatever the sink says now."""
+        ranges = rewound(before.topics, state.topics)
+        if self.sink is None:
+            unseen = "no sink is named: which published files stand twice is not known"
+            return Doubled(complete=False), (unseen,) if ranges else ()
+        try:
+            return find_doubled(self.sink.filesystem, ranges), ()
+        except (StreamError, OSError) as e:
+            return Doubled(complete=False), (f"which published files stand twice is not known: {e}",)
+
+    def _manager(self) -> OffsetManager:
+        return OffsetManager(self.store, self.owner, job=job_of(self.places))
+
+
+def once_settled(state: State) -> State:
+    """The register as it will be when a pending batch is committed."""
+    if state.pending is None:
+        return state
+    return replace(state, topics=advance(state.topics, state.pending.ranges), pending=None, seq=state.seq + 1)

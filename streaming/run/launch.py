@@ -22,6 +22,7 @@ from offsets.structs import TopicState
 from streaming.config.conflicts import refuse_empty
 from streaming.config.job import JobConfig
 from streaming.run.admission import admit
+from streaming.run.anew import begin_anew, trace_reset
 from streaming.run.batches import SERVE_SECONDS, Batches
 from streaming.run.committer import Committer
 from streaming.run.fencing import fencing_told
@@ -31,7 +32,7 @@ from streaming.run.ownership import OURS, check_ownership
 from streaming.run.pausing import PauseWatch, pause_in_force
 from streaming.run.pending import refuse_pending
 from streaming.run.progress import RunProgress
-from streaming.run.recovery import begin_anew, mend
+from streaming.run.recovery import mend
 from streaming.run.runner import DRAINED, Drain
 from streaming.run.skipping import SKIP, LossKeeper
 from streaming.sinks.file import StagedFileSink, open_sink
@@ -97,7 +98,8 @@ class Launch:
         committer = self._redone(sink, manager)
         losses = LossKeeper(manager, sink, progress.losses)
         losses.write_down()
-        begin_anew(config, self.options.recover, manager, sink, snapshot, progress.run_id)
+        trace_reset(manager, sink)
+        begin_anew(config, manager, sink, snapshot, progress.run_id)
         # A direct sink's batch that is pending may be in the log already.
         sink.refuse_logged(manager.state.generation, manager.state.seq + (manager.state.pending is not None))
         committer.collect_garbage()  # not before: a register of long ago does not know what is pending
@@ -108,20 +110,20 @@ class Launch:
 
     def _admit(self, sink: StagedFileSink, manager: OffsetManager) -> Snapshot:
         """Takes the register, unless something speaks against it; what of Kafka was seen for that."""
-        config, recover = self.config, self.options.recover
+        config = self.config
         with closing(Broker(config.kafka, CONNECT_SECONDS)) as broker:
-            mend(recover, config, manager, sink)
+            mend(self.options.recover, config, manager, sink)
             state = manager.read()
             self.progress.at_home = state is not None and sink.marker() == state.app
             snapshot = first_snapshot(broker, config.subscription, known=state.topics if state else {})
             start = partial(first_topics, config.start, broker, config.subscription, snapshot)
-            refuse_pending(config, recover, state)
+            refuse_pending(config, state)
             admit(config, manager, sink, state, start, self._check_for(broker, snapshot))
         return snapshot
 
     def _check_for(self, broker: Broker, snapshot: Snapshot) -> Callable[[Mapping[str, TopicState]], object]:
-        """Raises DataLossError for what Kafka no longer has, unless a person or the job says where to go on."""
-        if self.options.recover == "offsets" or self.config.on_data_loss == SKIP or self.config.start_fresh:
+        """Raises DataLossError for what Kafka no longer has, unless the job says where to go on."""
+        if self.config.on_data_loss == SKIP or self.config.start_fresh:
             return lambda topics: None
         return partial(Planner(broker, self.config.subscription, job=self.config.job).next, seen=snapshot)
 

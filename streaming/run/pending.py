@@ -35,25 +35,23 @@ def unwritable(state: State, loss: StreamError) -> StreamError:
     return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", LOST)
 
 
-def refuse_pending(config: JobConfig, recover: str | None, state: State | None) -> None:
+def refuse_pending(config: JobConfig, state: State | None) -> None:
     """Raises RegisterError, which names the ranges, if such a batch is pending and this launch must not write it."""
     if state is None or (plan := written_again(state)) is None:
         return
-    if (why := _refusal(config, recover)) is not None:
+    if (why := _refusal(config)) is not None:
         ranges, (reason, remedy) = ", ".join(map(str, plan.ranges)), why
         told = f"batch {state.seq} of a direct sink is pending and may be written in part: {ranges}; {reason}"
         raise RegisterError(told, remedy)
 
 
-def _refusal(config: JobConfig, recover: str | None) -> tuple[str, str] | None:
+def _refusal(config: JobConfig) -> tuple[str, str] | None:
     """Why not, and what to do."""
     if config.sink_class is None:
         return (
             "this job has no sink.class that could write it again",
             "set sink.class as it was and launch: it writes exactly these ranges again and commits them",
         )
-    if recover == "offsets":
-        return "--recover offsets would leave it so", "launch without --recover first: that finishes it"
     if config.start_fresh:
         return "source.startFresh = true would leave it so", "launch once without it: that finishes the batch"
     if config.guarantee == AT_MOST_ONCE and not declaration(config.sink_class).idempotent:

@@ -1,25 +1,19 @@
-"""What `--recover` does, when a person has typed it: mends register or marker, or says where a new generation begins.
+"""What `--recover` does, when a person has typed it: mends register or marker.
 
 Rebuilds only from what the sink itself has kept; never overwrites a register or a marker that is in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
-from offsets.errors import ConfigError, RegisterError
+from offsets.errors import RegisterError
 from offsets.manager import OffsetManager
-from offsets.snapshot import Snapshot, TopicSnapshot
-from offsets.starting import EARLIEST, starting_topics
-from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TopicState
+from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
-from streaming.source.subscription import merged
-
-Topics = Mapping[str, TopicState]
 
 
 def mend(recover: str | None, config: JobConfig, manager: OffsetManager, sink: StagedFileSink) -> None:
@@ -105,64 +99,4 @@ MENDERS: Mapping[str, Callable[[JobConfig, OffsetManager, StagedFileSink], None]
     "register-as-published": recover_register_as_published,
     "marker": recover_marker,
 }
-RECOVERIES = (*MENDERS, "offsets")  # that one once the register is taken: see `begin_anew`
-
-
-def begin_anew(
-    config: JobConfig,
-    recover: str | None,
-    manager: OffsetManager,
-    sink: StagedFileSink,
-    snapshot: Snapshot,
-    run_id: str,
-) -> None:
-    """Begins the generation that `--recover offsets` or source.startFresh asks for; nothing otherwise."""
-    if recover == "offsets":
-        topics, why = reset_topics(config, manager.state.topics, snapshot), "run_stream.py --recover offsets"
-    elif config.start_fresh:
-        topics, why = latest_topics(config, manager.state.topics, snapshot), "source.startFresh"
-    else:
-        return
-    manager.reset(topics, f"{why}, run {run_id}")
-    manager.read()  # one that slept here is fenced, and writes nothing any more
-    sink.log_reset(manager.state)
-
-
-def reset_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
-    """The register's topics with those that source.startingOffsets names set anew, at the topics' present ids.
-
-    Raises ConfigError for a topic or partition that is not there.  What it does not name: see `unnamed`.
-    """
-    spec = config.starting_offsets
-    if spec is None or isinstance(spec, str):
-        raise ConfigError(
-            [f"source.startingOffsets = {spec or 'not set'}: --recover offsets wants every offset written out"],
-            "give them as JSON by --set source.startingOffsets=...",
-        )
-    found = {topic: {**unnamed(committed.get(topic), now), **spec.get(topic, {})} for topic, now in snapshot.items()}
-    topics = starting_topics({**spec, **found}, snapshot)
-    kept = {name: _with_epochs(now, committed.get(name), spec.get(name, {})) for name, now in topics.items()}
-    return merged(config.subscription, committed, kept)
-
-
-def _with_epochs(topic: TopicState, before: TopicState | None, named: Collection[int]) -> TopicState:
-    """A partition that goes on where it was has yet to be compared with the log as it is."""
-    if before is None or before.id != topic.id:
-        return topic
-    return replace(topic, epochs={**topic.epochs, **{p: e for p, e in before.epochs.items() if p not in named}})
-
-
-def unnamed(state: TopicState | None, snapshot: TopicSnapshot) -> Mapping[int, int]:
-    """Where partitions go on of which nothing is said: where they are, new ones at their beginning.
-
-    Of a topic that was recreated every partition must be named.
-    """
-    if state is not None and state.id != snapshot.id:
-        return {}
-    known = state.offsets if state else {}
-    return {p: known.get(p, EARLIEST) for p in snapshot.partitions}
-
-
-def latest_topics(config: JobConfig, committed: Topics, snapshot: Snapshot) -> Topics:
-    """The register's topics with all that the job reads at its end in `snapshot`, whatever was committed."""
-    return merged(config.subscription, committed, starting_topics("latest", snapshot))
+RECOVERIES = tuple(MENDERS)

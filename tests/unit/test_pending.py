@@ -48,23 +48,22 @@ FRESH = ("source.startFresh=true", "source.startingOffsets=latest")
 @pytest.mark.parametrize("settings", [(UPSERT,), (UPSERT, AT_LEAST), (APPEND, AT_LEAST), (UPSERT, AT_MOST)])
 def test_who_may_write_it_again(settings: tuple[str, ...]) -> None:
     """A direct sink of which a second write changes nothing, or whose guarantee lets the batch in flight be doubled."""
-    refuse_pending(job(*settings), None, STATE)
+    refuse_pending(job(*settings), STATE)
     assert written_again(STATE) is not None
 
 
 @pytest.mark.parametrize(
-    ("settings", "recover", "told"),
+    ("settings", "told"),
     [
-        ((), None, "no sink.class"),
-        ((UPSERT,), "offsets", "--recover offsets"),
-        ((UPSERT, AT_MOST, *FRESH), None, "source.startFresh"),
-        ((APPEND, AT_MOST), None, "is not idempotent"),
+        ((), "no sink.class"),
+        ((UPSERT, AT_MOST, *FRESH), "source.startFresh"),
+        ((APPEND, AT_MOST), "is not idempotent"),
     ],
 )
-def test_who_is_refused(settings: tuple[str, ...], recover: str | None, told: str) -> None:
+def test_who_is_refused(settings: tuple[str, ...], told: str) -> None:
     """Exit 3 with every range, the reason and what to do."""
     with pytest.raises(RegisterError, match=told) as refused:
-        refuse_pending(job(*settings), recover, STATE)
+        refuse_pending(job(*settings), STATE)
     assert refused.value.exit_status == 3
     assert "batch 7" in str(refused.value)
     assert "orders-0[5,9), orders-1[0,3)" in str(refused.value)
@@ -74,8 +73,8 @@ def test_who_is_refused(settings: tuple[str, ...], recover: str | None, told: st
 @pytest.mark.parametrize("state", [None, STAGED])
 def test_staged_files_are_published_by_any_job(state: State | None) -> None:
     """A batch with a manifest is finished without its sink, also by a job that has a direct one now."""
-    refuse_pending(job(), "offsets", state)
-    refuse_pending(job(APPEND, AT_MOST), None, state)
+    refuse_pending(job(), state)
+    refuse_pending(job(APPEND, AT_MOST), state)
     assert state is None or written_again(state) is None
 
 

@@ -100,7 +100,7 @@ def test_fail_changes_nothing(kafka: Kafka) -> None:
     with pytest.raises(DataLossError, match=r"EXPIRED t-0 \[4,6\)") as caught:
         kafka.world.run()
     assert caught.value.exit_status == 3
-    assert 'orders.cfg --recover offsets --set \'source.startingOffsets={"t":{"0":6}}\'' in caught.value.remedy
+    assert "reset_offsets.py orders.cfg --topic t --to-current --execute" in caught.value.remedy
     assert (kafka.register, kafka.records) == (before, [])
 
 
@@ -130,7 +130,7 @@ def test_a_loss_under_a_batch_prints_the_command_too(kafka: Kafka) -> None:
     kafka.staged = expire_once(kafka)
     with pytest.raises(DataLossError, match=r"EXPIRED t-0 \[4,6\)") as caught:
         kafka.world.run()
-    assert "--recover offsets" in caught.value.remedy
+    assert "reset_offsets.py orders.cfg --topic t --to-current --execute" in caught.value.remedy
     assert kafka.register.generation == 0
 
 

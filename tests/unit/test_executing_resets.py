@@ -1,0 +1,363 @@
+"""Executing a reset: refused before anything is written, or one new generation; register and sink are real files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offsets import failpoints
+from offsets.codec import decode_state
+from offsets.errors import (
+    AlreadyRunningError,
+    ConfigError,
+    FencedError,
+    RegisterError,
+    StagingLostError,
+    StreamError,
+)
+from offsets.filesystems import LocalFilesystem
+from offsets.manager import current_owner
+from offsets.planning import Plan
+from offsets.profiles import LAUNCH, PUBLISH, Step
+from offsets.stores import open_store
+from offsets.structs import LostRange, OffsetRange, State, TopicState
+from streaming.commands.pause_job import person
+from streaming.commands.places import Places
+from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
+from streaming.resetting.executing import execute
+from streaming.resetting.values import Chosen, Done, Doubled
+from streaming.run.anew import trace_reset
+from streaming.run.skipping import LossKeeper
+from streaming.sinks.losses import last_losses
+from tests.contract.lakes import TOPIC_ID, Killed, Lake, killed_at
+
+PREPARED = "publish.each"
+
+
+class Place:
+    """A job of two batches on a local disk, its places, and its register as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"file://{folder}/offsets"
+        self.lake = Lake(open_store(self.url), LocalFilesystem(f"{folder}/lake"))
+        self.lake.run(2)
+        self.places = Places("orders", "orders.cfg", self.url, f"file://{folder}/lake", {})
+
+    @property
+    def state(self) -> State:
+        with closing(open_store(self.url)) as store:
+            found = store.load()
+        assert found
+        return decode_state(found.state)
+
+    def files(self) -> set[str]:
+        root = Path(self.lake.sink.url.removeprefix("file://"))
+        return {str(p.relative_to(root)) for p in root.rglob("*.txt") if not str(p.relative_to(root)).startswith("_")}
+
+    def prepare(self, point: str = PREPARED) -> None:
+        """A driver dies while its third batch is prepared."""
+        with killed_at(point, 2 if point == PREPARED else 1):
+            self.lake.run(1)
+
+    def reset(self, offset: int = 5, reason: str = "", force: bool = False, sink: bool = True) -> Done:
+        places = self.places if sink else replace(self.places, sink=None)
+        return execute(places, to(offset), reason, force)
+
+
+def to(offset: int, partition: int = 0) -> Callable[[State], Chosen]:
+    """One partition there, the rest as it is."""
+
+    def choose(state: State) -> Chosen:
+        assert state.pending is None
+        orders = state.topics["orders"]
+        return Chosen({"orders": replace(orders, offsets={**orders.offsets, partition: offset})})
+
+    return choose
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    yield Place(tmp_path)
+    failpoints.arm(None)
+
+
+def test_a_reset_begins_a_generation_and_can_be_undone(place: Place) -> None:
+    """Who, when and why is in the register; which files stand twice, the undo and the trace are told."""
+    before = place.state
+    done = place.reset(reason="replay of Friday")
+    state = place.state
+    assert (state.generation, state.seq, state.epoch) == (1, 2, before.epoch + 1)
+    assert state.topics == {"orders": TopicState(TOPIC_ID, {0: 5, 1: 20})}
+    assert state.before == before.topics
+    assert state.reason.startswith(f"{person()}, 20")
+    assert state.reason.endswith(": replay of Friday")
+    assert (done.state, done.before.topics, done.redone) == (state, before.topics, None)
+    assert done.doubled.count == len(done.doubled.files) == 4, "both folders' of both batches of partition 0"
+    assert set(done.doubled.files) == {name for name in place.files() if "+p0+" in name}
+    assert done.doubled.complete
+    assert done.undo_command == "offset_history.py orders.cfg --undo"
+    newest = place.lake.sink.newest_batch()
+    assert newest
+    assert newest.manifest.topics == state.topics
+
+    assert state.before
+    undone = execute(place.places, lambda state: Chosen(state.before or {}), "undo")
+    assert undone.state.topics == before.topics
+    assert undone.doubled == Doubled()
+
+
+@pytest.mark.parametrize("point", [PREPARED, "publish.before", "commit.before", "prepare.after"])
+def test_a_prepared_batch_is_published_first(place: Place, point: str) -> None:
+    """All of its files are there before any offset moves; what is chosen is chosen behind it."""
+    place.prepare(point)
+    seen: list[State] = []
+    done = execute(place.places, lambda state: seen.append(state) or to(5)(state), "")
+    assert done.redone
+    assert len(place.files()) == 12
+    assert [state.topics["orders"].offsets for state in seen] == [{0: 30, 1: 30}] * 2
+    assert [state.seq for state in seen] == [3, 3]
+    assert (place.state.topics["orders"].offsets, place.state.pending) == ({0: 5, 1: 30}, None)
+
+
+def lose_staging(place: Place) -> None:
+    """And the files of the batch that is prepared with it."""
+    place.prepare("publish.before")
+    for path in Path(place.lake.sink.url.removeprefix("file://")).glob("_staging/*/*/*"):
+        path.unlink()
+
+
+def intend(place: Place) -> None:
+    """As a direct sink's batch does."""
+    planned = place.lake.planned().plan
+    place.lake.manager.prepare(planned.topics, planned.ranges, None)
+
+
+def put_back(place: Place) -> None:
+    """The register as it was two batches ago."""
+    for path in sorted(Path(place.url.removeprefix("file://")).glob("state/*"))[4:]:
+        path.unlink()
+
+
+def nothing(place: Place) -> None: ...
+
+
+def forget_marker(place: Place) -> None:
+    place.lake.filesystem.delete("_application.json")
+
+
+REFUSED: dict[str, tuple[Callable[[Place], None], bool, str]] = {
+    "a direct sink's batch": (intend, True, r"only that sink can finish what may be written: orders-0\[20,30\)"),
+    "staging that is gone": (lose_staging, True, "staged files of the pending batch are gone"),
+    "no sink for what is prepared": (Place.prepare, False, "batch 2 is pending: orders-0"),
+    "another job's sink": (forget_marker, True, "marker lost"),
+    "a register of long ago": (put_back, True, "the register has yet to write it"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_refused_changes_nothing(place: Place, case: str, force: bool) -> None:
+    """The register is as it was, the epoch too, and so is the sink."""
+    spoil, sink, told = REFUSED[case]
+    spoil(place)
+    before, files = place.state, place.files()
+    with pytest.raises(RegisterError, match=told) as caught:
+        place.reset(sink=sink, force=force)
+    assert caught.value.remedy
+    assert (place.state, place.files()) == (before, files)
+
+
+def test_what_is_chosen_wrongly_changes_nothing(place: Place) -> None:
+    """The choice is tried before the register is taken."""
+
+    def choose(state: State) -> Chosen:
+        raise ConfigError(["no such topic"])
+
+    place.prepare()
+    before = place.state
+    with pytest.raises(ConfigError):
+        execute(place.places, choose, "")
+    assert place.state == before
+
+
+def test_no_register_is_no_reset(tmp_path: Path) -> None:
+    """Nothing is made of nothing."""
+    places = Places("orders", "orders.cfg", f"file://{tmp_path}/offsets", f"file://{tmp_path}/lake", {})
+    for each in (places, replace(places, sink=None)):
+        with pytest.raises(RegisterError, match="holds no register"):
+            execute(each, to(0), "")
+    assert not (tmp_path / "lake" / "_application.json").exists()
+
+
+def test_a_run_that_is_alive_is_refused_or_fenced(place: Place) -> None:
+    """75 names the holder; with --force the run commits nothing any more, and its files stay as they are."""
+    with place.lake.store.lock(current_owner("alive"), 0):
+        before = place.state
+        with pytest.raises(AlreadyRunningError, match="another run holds the lock: pid") as caught:
+            place.reset()
+        assert "--force" in caught.value.remedy
+        assert place.state == before
+        place.reset(force=True)
+        files, state = place.files(), place.state
+        with pytest.raises(FencedError):
+            place.lake.run(1)
+        assert (place.files(), place.state) == (files, state)
+
+
+def test_a_forced_reset_takes_along_what_was_written_meanwhile(place: Place) -> None:
+    """A run that commits between the look and the take does not win by that, and nothing of it is lost."""
+    seen: list[int] = []
+
+    def choose(state: State) -> Chosen:
+        seen.append(state.seq)
+        if len(seen) == 1:
+            place.lake.run(1)
+        return to(5)(state)
+
+    execute(place.places, choose, "", force=True)
+    assert (seen, place.state.seq, place.state.topics["orders"].offsets) == ([2, 3], 3, {0: 5, 1: 30})
+
+
+@pytest.mark.parametrize("step", ["take", "reset"])
+def test_two_resets_are_never_mixed(place: Place, step: str) -> None:
+    """One that another overtakes leaves with 75 and its offsets are nowhere, whichever step it was at."""
+
+    def overtake(name: str) -> None:
+        if name == f"{step}.before":
+            failpoints.arm(None)
+            place.reset(7, force=True)
+
+    failpoints.arm(overtake)
+    if step == "take":  # looked at again, and done behind the other
+        assert place.reset(5).before.topics["orders"].offsets == {0: 7, 1: 20}
+        return
+    with pytest.raises(FencedError) as caught:
+        place.reset(5)
+    assert "show_offsets.py orders.cfg" in caught.value.remedy
+    assert (place.state.generation, place.state.topics["orders"].offsets) == (1, {0: 7, 1: 20})
+
+
+STEPS = (*LAUNCH, PUBLISH, Step("commit", writes=True), Step("reset", writes=True))
+POINTS = [name for step in STEPS for name in step.failpoints]
+
+
+def test_a_crash_leaves_the_old_generation_or_the_new_one(tmp_path: Path) -> None:
+    """At every step: offsets and generation belong together, and the next reset is done."""
+    for number, point in enumerate(POINTS):
+        place = Place(tmp_path / str(number))
+        place.prepare()
+        assert dies_at(place, point), point
+        state, begun = place.state, point in ("reset.sent", "reset.after")
+        offsets = {0: 5, 1: 30} if begun else {0: 20, 1: 20} if state.pending else {0: 30, 1: 30}
+        assert (state.generation, state.topics["orders"].offsets) == (int(begun), offsets), point
+        after = place.reset(6).state
+        assert (after.generation, after.topics["orders"].offsets) == (begun + 1, {0: 6, 1: 30}), point
+        assert len(place.files()) == 12, point
+
+
+def dies_at(place: Place, point: str) -> bool:
+    """Whether the reset passes there."""
+
+    def kill(name: str) -> None:
+        if name == point:
+            raise Killed
+
+    failpoints.arm(kill)
+    try:
+        place.reset(5)
+    except Killed:
+        return True
+    finally:
+        failpoints.arm(None)
+    return False
+
+
+def test_the_next_launch_writes_the_trace_that_a_crash_left_out(place: Place) -> None:
+    """Else a register that is rebuilt before its first batch would go back before the reset."""
+    assert dies_at(place, "reset.after")
+    before = place.lake.sink.newest_batch()
+    assert before
+    assert before.manifest.generation == 0
+    place.lake.launch()
+    trace_reset(place.lake.manager, place.lake.sink)
+    after = place.lake.sink.newest_batch()
+    assert after
+    assert (after.manifest.generation, after.manifest.topics) == (1, place.state.topics)
+
+
+def test_a_skip_is_written_down_before_the_reset_forgets_it(place: Place) -> None:
+    """The register names it until the first batch only."""
+    loss = LostRange("EXPIRED", "orders", 0, 20, 25)
+    with killed_at("skip.after"):
+        LossKeeper(place.lake.manager, place.lake.sink).skip(
+            Plan((), {"orders": TopicState(TOPIC_ID, {0: 25, 1: 20})}, losses=(loss,))
+        )
+    with pytest.raises(RegisterError, match="may not be written down"):
+        place.reset(sink=False)
+    place.reset()
+    kept = last_losses(place.lake.filesystem)
+    assert kept
+    assert kept.losses == (loss,)
+
+
+def test_without_a_sink_only_offsets_move(place: Place) -> None:
+    """The register is all that is known: the files that stand twice are not."""
+    done = place.reset(sink=False)
+    assert place.state.topics["orders"].offsets == {0: 5, 1: 20}
+    assert (done.doubled.complete, len(done.notes)) == (False, 1)
+    assert place.reset(20, sink=False).notes == ()
+
+
+def test_what_the_sink_says_afterwards_fails_no_reset(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands; that the files are not known is a note."""
+
+    def refuse(*_: object) -> Doubled:
+        raise StreamError("no rights")
+
+    monkeypatch.setattr("streaming.resetting.executing.find_doubled", refuse)
+    assert place.reset().notes == ("which published files stand twice is not known: no rights",)
+
+
+def test_rewound_is_what_is_read_again() -> None:
+    """Forward, unmoved, vanished and new partitions are not; nor is a topic with another id."""
+    old = {"t": TopicState("i", {0: 9, 1: 9, 2: 9, 3: 9}), "u": TopicState("j", {0: 9})}
+    new = {"t": TopicState("i", {0: 4, 1: 9, 2: 12, 4: 0}), "u": TopicState("k", {0: 0}), "v": TopicState("l", {0: 0})}
+    assert rewound(old, new) == [OffsetRange("t", 0, 4, 9)]
+
+
+def test_doubled_files_are_counted_as_far_as_the_log_goes(place: Place) -> None:
+    """Ranges that only touch are others; a log that is too long to read, or pruned, is told."""
+    files = place.lake.filesystem
+    assert find_doubled(files, [OffsetRange("orders", 1, 10, 20)]).count == 2
+    assert find_doubled(files, [OffsetRange("orders", 1, 9, 11)]).count == 4
+    assert not find_doubled(files, [OffsetRange("orders", 1, 0, 20)], entries=1).complete
+    files.delete("_batches/0/0000000000.json")
+    assert not find_doubled(files, [OffsetRange("orders", 1, 0, 20)]).complete
+    place.lake.run(NAMED // 2)
+    many = find_doubled(files, [OffsetRange("orders", 0, 0, 1000), OffsetRange("orders", 1, 0, 1000)], ENTRIES)
+    assert (len(many.files), many.count) == (NAMED, 4 * (1 + NAMED // 2))
+
+
+def test_a_staging_that_a_faster_run_has_published_is_no_loss(place: Place) -> None:
+    """Looked at without the lock: its manifest goes once the run has committed."""
+    place.prepare("publish.before")
+
+    def finish(name: str) -> None:
+        if name == "read.after":
+            failpoints.arm(None)
+            place.lake.launch()
+
+    failpoints.arm(finish)
+    assert place.reset(force=True).before.topics["orders"].offsets == {0: 30, 1: 30}
+
+
+def test_lost_staging_says_how_to_go_on(place: Place) -> None:
+    """As a launch does."""
+    lose_staging(place)
+    with pytest.raises(StagingLostError) as caught:
+        place.reset()
+    assert "restore" in caught.value.remedy
