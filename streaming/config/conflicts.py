@@ -35,10 +35,11 @@ def spark_conflicts(spark: Mapping[str, str], direct: bool) -> list[str]:
 
 
 def sink_conflicts(options: Iterable[str]) -> list[str]:
-    """What a job sets beside sink.class and no direct sink has.  `options`: all that it sets."""
+    """What a job sets beside sink.class and no direct sink has, or has alone.  `options`: all that it sets."""
     given = list(options)
     if "sink.class" not in given:
-        return []
+        alone = "sink.timeout.ms"
+        return [f"{alone}: only beside sink.class: it bounds code of yours, no files"] if alone in given else []
     return [
         f"{option}: {why}"
         for name, why in BESIDE_A_CLASS.items()

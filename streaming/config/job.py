@@ -45,6 +45,7 @@ class JobConfig:
     retain_batches: int
     retain_runs: int
     sink_class: str | None
+    sink_timeout_ms: int | None
     sink_format: str
     compression: str | None
     compression_level: int | None

@@ -213,7 +213,15 @@ SETTINGS = (
         "sink_class",
         values.function,
         None,
-        "module:Class of a direct sink, which is given the records; in sink.path the job then keeps only its own notes",
+        "module:name of a sink of your own, a class or a decorated function, which is given the records; in sink.path "
+        "the job then keeps only its own notes",
+    ),
+    Setting(
+        "sink.timeout.ms",
+        "sink_timeout_ms",
+        values.integer(1, DAY_MS),
+        None,
+        "a sink.class that takes longer, for one range or with write_batch for one batch, stops the run; absent: never",
     ),
     Setting("sink.format", "sink_format", values.choice(tuple(FORMATS)), "json", f"one of {', '.join(FORMATS)}"),
     Setting(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from offsets.planning import Plan
 from offsets.protocol import advance
 from offsets.structs import EXACTLY_ONCE, Manifest, ManifestRef
+from streaming.sinks.contracts import SinkBatch
 from streaming.sinks.names import StagingPlace
 from streaming.tasks.result import TaskResult
 
@@ -58,6 +59,12 @@ class Stopwatch:
             yield
         finally:
             self.durations[name] = self.durations.get(name, 0) + round((self.clock() - began) * 1000)
+
+
+def sink_batch(app: str, batch: Batch) -> SinkBatch:
+    """The batch as a sink of the user's is told of it."""
+    place, ranges = batch.place, tuple(sorted(batch.plan.ranges))
+    return SinkBatch(app, place.generation, place.epoch, place.seq, batch.time_ms, ranges)
 
 
 def manifest_of(

@@ -81,7 +81,12 @@ class Batches:
         skip = self.losses.skip if config.on_data_loss == SKIP else None
         watch = TransactionWatch(lambda: reported(reports(self.sink.filesystem)))
         self.progress.transactions = watch
-        return Planner(broker, config.subscription, limits, targets, config.job, skip=skip, watch=watch.see)
+
+        def seen(snapshot: Snapshot) -> None:
+            watch.see(snapshot)
+            self.progress.see_earliest(snapshot)
+
+        return Planner(broker, config.subscription, limits, targets, config.job, skip=skip, watch=seen)
 
     def _nothing_new(self, planner: Planner) -> bool:
         """Neither records, nor a batch to write again, nor anything that Hive is yet to be told."""
@@ -109,7 +114,7 @@ class Batches:
     def _stage(self) -> StageBatch:
         if self.config.sink_class is None:
             return stage_with(self.config, self.recipe, self.sink, lambda: self.manager.state.schemas)
-        return write_with(self.config, self.config.sink_class, self.sink)
+        return write_with(self.config, self.config.sink_class, self.sink, self.manager.state.app)
 
     def _pacing(self) -> Pacing:
         limits, options = self._limits, self.options

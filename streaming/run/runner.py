@@ -47,7 +47,7 @@ SILENT_SECONDS = 120.0  # longer than any one look at Kafka, with its deadline, 
 DRAINED = "drained on a signal"
 AT_THE_ENDS = "reached the end offsets seen at the start"
 
-StageBatch = Callable[["RDD[OffsetRange]", StagingPlace], Sequence[TaskResult]]
+StageBatch = Callable[["RDD[OffsetRange]", Batch], Sequence[TaskResult]]
 
 
 class Drain:
@@ -163,7 +163,7 @@ class Runner:
         self._report(BatchReport(done.manifest, done.results, durations, self._watch.seconds(), lag))
 
     def _staged(self, batch: Batch, rdd: RDD[OffsetRange]) -> Sequence[TaskResult]:
-        results = self._stage(rdd, batch.place)
+        results = self._stage(rdd, batch)
         self._planner.confirm(batch.plan)
         return results
 

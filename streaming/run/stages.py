@@ -14,9 +14,9 @@ from offsets.structs import OffsetRange
 from streaming.config.job import JobConfig
 from streaming.fetching.source import Client
 from streaming.formats.settings import refuse_unfit
+from streaming.run.batch import Batch
 from streaming.run.runner import StageBatch
 from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import StagingPlace
 from streaming.tasks.result import TaskResult
 from streaming.tasks.sealed import Sealed
 from streaming.tasks.task import StageTask
@@ -41,8 +41,8 @@ def stage_with(
     client = Client(config.client, {"group.id": config.name, **config.kafka})
     on_driver = OnDriver(recipe.setup) if recipe.setup and config.setup_on == DRIVER else None
 
-    def stage(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
-        schemas = dict(pinned())
+    def stage(rdd: RDD[OffsetRange], batch: Batch) -> Sequence[TaskResult]:
+        schemas, place = dict(pinned()), batch.place
         shipped = on_driver.at(rdd.context, place.seq) if on_driver else None
         for _ in range(ROUNDS):
             task = StageTask(client, sink, place, recipe, schemas, shipped)

@@ -1,16 +1,25 @@
-"""The batch of a direct sink: one Spark task a range, which gives its records to the sink.  Driver; commits nothing."""
+"""The batch of a direct sink: Spark tasks give its records to the sink, range by range or as a whole.  Driver.
+
+Commits nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from offsets.structs import AT_MOST_ONCE, OffsetRange
+from offsets.errors import StreamError
+from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, OffsetRange
 from streaming.config.job import JobConfig
 from streaming.fetching.source import Client
+from streaming.run.batch import Batch, sink_batch
+from streaming.run.batchwise import BatchWriter
 from streaming.run.runner import StageBatch
+from streaming.sinks.alarm import MARGIN_SECONDS
+from streaming.sinks.contracts import BATCH
+from streaming.sinks.direct import TIMEOUT, opened
 from streaming.sinks.file import StagedFileSink
-from streaming.sinks.names import StagingPlace
+from streaming.tasks.errors import from_spark
 from streaming.tasks.result import TaskResult
 from streaming.tasks.sealed import Sealed
 from streaming.tasks.write import Claims, WriteTask
@@ -18,19 +27,53 @@ from streaming.tasks.write import Claims, WriteTask
 if TYPE_CHECKING:
     from pyspark import RDD
 
+NEXT: Mapping[str, str] = {
+    EXACTLY_ONCE: "it writes exactly the same ranges again, before anything else",
+    AT_LEAST_ONCE: "it reads from the same offsets again: what of the batch is in the sink by now will be there twice",
+    AT_MOST_ONCE: "",  # LostBatchError says it
+}
+"""By guarantee: what the launch after a failed batch does, while nothing is committed."""
+CRASHED = "Python worker exited unexpectedly"
 
-def write_with(config: JobConfig, name: str, notes: StagedFileSink) -> StageBatch:
-    """`name`: the sink's module:Class; `notes`: where the job keeps what is its own, and so the claims.
+Write = Callable[["RDD[OffsetRange]", Batch, "Claims | None"], Sequence[TaskResult]]
+
+
+def write_with(config: JobConfig, name: str, notes: StagedFileSink, app: str) -> StageBatch:
+    """`name`: sink.class; `notes`: where the job keeps what is its own, and so the claims; `app`: the register's.
 
     Under at-most-once the batch's folder is made here, once: a straggler of a batch that is over finds none.
     """
-    client = Client(config.client, {"group.id": config.name, **config.kafka})
+    write_batch = _written(config, name, app)
 
-    def write(rdd: RDD[OffsetRange], place: StagingPlace) -> Sequence[TaskResult]:
+    def write(rdd: RDD[OffsetRange], batch: Batch) -> Sequence[TaskResult]:
         claims = None
         if config.guarantee == AT_MOST_ONCE:
-            claims = Claims(notes.filesystem, place)
-            notes.filesystem.mkdirs(place.directory)
-        return rdd.mapPartitions(Sealed(WriteTask(client, name, claims))).collect()
+            claims = Claims(notes.filesystem, batch.place)
+            notes.filesystem.mkdirs(batch.place.directory)
+        try:
+            return write_batch(rdd, batch, claims)
+        except Exception as e:
+            raise _with_next(from_spark(e), config) from e
 
     return write
+
+
+def _written(config: JobConfig, name: str, app: str) -> Write:
+    client = Client(config.client, {"group.id": config.name, **config.kafka})
+    seconds = config.sink_timeout_ms and config.sink_timeout_ms / 1000
+    if (sink := opened(name)).declared.per == BATCH:
+        writer = BatchWriter(sink, client, seconds)
+        return lambda rdd, batch, claims: writer.write(sink_batch(app, batch), rdd, claims)
+    return lambda rdd, _, claims: rdd.mapPartitions(Sealed(WriteTask(client, name, claims, seconds))).collect()
+
+
+def _with_next(error: StreamError, config: JobConfig) -> StreamError:
+    """`error`, whose remedy says what the next launch does, and what may have ended a worker."""
+    remedies = [error.remedy, NEXT[config.guarantee]]
+    if config.sink_timeout_ms and CRASHED in str(error):
+        remedies[0] += (
+            f"; {config.sink_class} may have hung where nothing can interrupt it: its worker is ended "
+            f"{MARGIN_SECONDS:g} s after {TIMEOUT} = {config.sink_timeout_ms}, with its stack in the executor's stderr"
+        )
+    error.remedy = ": ".join(filter(None, remedies))
+    return error

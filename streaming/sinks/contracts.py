@@ -15,6 +15,7 @@ from streaming.records import Record
 
 if TYPE_CHECKING:
     from pyspark import RDD
+    from sqlalchemy import Connection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +78,35 @@ class BatchSink(Protocol):
         ...
 
 
+class TransactionalSink(Protocol):
+    """Writes in the transaction that commits the offsets: both are there afterwards, or neither.
+
+    Needs the offsets in a database that it can write to itself, and job.delivery.guarantee = exactly-once.  Made by
+    calling the class without arguments: once per worker process, and once on the driver.
+    """
+
+    transactional: bool
+
+    def write_partition(self, range_: OffsetRange, records: Iterable[Record]) -> Any:
+        """Executor: stages the committed records of the range where nobody reads, under a name that is new each time.
+
+        Any attempt may be repeated, or be late; the driver is given what Spark has accepted, one for each range: what
+        this returns, which must pickle and be small, the name of what was staged perhaps.  Must read `records` to the
+        end.
+        """
+        ...
+
+    def commit_batch(self, connection: Connection, batch: SinkBatch, results: list[tuple[OffsetRange, Any]]) -> None:
+        """Driver: makes what was staged visible, through SQLAlchemy's `connection` and by nothing else.
+
+        The transaction has advanced the offsets already and holds their row locked; must neither commit it nor roll it
+        back.  What this raises rolls back both.  May be called again, after a rollback.  `results`: each range and what
+        write_partition has returned for it, by topic and partition.  Must find out itself if something that was
+        staged is not there any more.
+        """
+        ...
+
+
 class Declaration(NamedTuple):
     """What a sink says of itself."""
 
@@ -114,16 +144,34 @@ REFUSALS: Mapping[tuple[str, bool], str] = {
     ),
 }
 """By guarantee and `idempotent`; what is not in here is allowed."""
-NO_TRANSACTION = (
-    "it declares transactional = True, but no offset store is a database that could share a transaction with it; leave "
-    "that out, and declare whether it is idempotent"
-)
+DATABASES = ("postgresql", "sqlite")  # schemes of stores that take a sink's work into their transaction
 
 
-def refusal(guarantee: str, declared: Declaration) -> str | None:
-    """Why a sink that declares this cannot be used under the guarantee, and what to do; None if it can.  Pure."""
+def refusal(guarantee: str, declared: Declaration, store: str) -> str | None:
+    """Why a sink that declares this cannot be used under the guarantee, and what to do; None if it can.  Pure.
+
+    `store`: the URL of the job's offset store.
+    """
     if declared.transactional:
-        return NO_TRANSACTION
+        return _refused_transaction(guarantee, declared, store.partition(":")[0])
     if why := REFUSALS.get((guarantee, declared.idempotent)):
         return f"it declares idempotent = {declared.idempotent}, and job.delivery.guarantee = {guarantee}: {why}"
+    return None
+
+
+def _refused_transaction(guarantee: str, declared: Declaration, scheme: str) -> str | None:
+    said = "it declares transactional = True"
+    if declared.per != PARTITION:
+        return f"{said}, which is for a class with {METHODS[PARTITION]} and commit_batch"
+    if scheme not in DATABASES:
+        known = " or ".join(f"{name}:" for name in DATABASES)
+        return (
+            f"{said}, but the offsets are in {scheme}:, which cannot share a transaction with it; set offsets.store to "
+            f"the database that the sink writes to ({known}), or declare transactional = False"
+        )
+    if guarantee != EXACTLY_ONCE:
+        return (
+            f"{said}, and job.delivery.guarantee = {guarantee}: exactly-once costs no more with a transaction; leave "
+            "the guarantee out, or declare transactional = False"
+        )
     return None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from offsets.errors import BatchError, ConfigError
 from offsets.structs import OffsetRange
 from streaming.records import Record
+from streaming.sinks.alarm import Alarm, Hung
 from streaming.sinks.contracts import (
     ARGUMENTS,
     DECLARED,
@@ -28,6 +29,8 @@ from streaming.transform.user_code import lies_at, load, raised, refused_argumen
 
 __all__ = ["BatchSink", "Declaration", "DirectSink", "Sink", "declaration", "on_worker", "refusal", "refused", "write"]
 OPTION = "sink.class"
+COMMIT_ARGUMENTS = "(connection, batch, results)"
+TIMEOUT = "sink.timeout.ms"
 CORRECT = "correct the sink, or what it writes to; then launch again"
 
 
@@ -57,8 +60,10 @@ def _of_class(name: str, named: type) -> Sink:
         raise  # of the executor, and told as such
     except (Exception, SystemExit) as e:
         raise refused(name, f"called without arguments, {raised(name, e)}") from e
-    per = _granularity(name, made)
-    declared = Declaration(_declared(name, made, "idempotent"), _declared(name, made, "transactional", False), per)
+    per, transactional = _granularity(name, made), _declared(name, made, "transactional", False)
+    if transactional:
+        _check_transaction(name, made)
+    declared = Declaration(_declared(name, made, "idempotent", False if transactional else None), transactional, per)
     return Sink(f"{name}.{METHODS[per]}", getattr(made, METHODS[per]), declared, made)
 
 
@@ -79,6 +84,13 @@ def _of_function(name: str, named: Callable[..., Any]) -> Sink:
     return Sink(name, named, declared, named)
 
 
+def _check_transaction(name: str, made: object) -> None:
+    commit = getattr(made, "commit_batch", None)
+    why = _refused_call(commit, 3) if callable(commit) else "is missing"
+    if why is not None:
+        raise refused(name, f"transactional = True: {name}.commit_batch {why}; it is called with {COMMIT_ARGUMENTS}")
+
+
 def _declared(name: str, made: object, field: str, default: bool | None = None) -> bool:
     value: object = getattr(made, field, default)
     if not isinstance(value, bool):
@@ -87,13 +99,13 @@ def _declared(name: str, made: object, field: str, default: bool | None = None) 
     return value
 
 
-def _refused_call(function: Callable[..., Any]) -> str | None:
+def _refused_call(function: Callable[..., Any], arguments: int = 2) -> str | None:
     """Why it cannot be called as it will be: also what would return at once, without having run."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return f"has a yield, so nothing of it would run, at {lies_at(function)}"
     if inspect.iscoroutinefunction(function):
         return f"is async, so nothing of it would run, at {lies_at(function)}"
-    return refused_arguments(function, 2)
+    return refused_arguments(function, arguments)
 
 
 def declaration(name: str) -> Declaration:
@@ -119,21 +131,24 @@ def on_worker(name: str) -> Sink:
         raise BatchError(str(e), CORRECT) from e
 
 
-def write(name: str, range_: OffsetRange, records: Iterable[Record]) -> Any:
+def write(name: str, range_: OffsetRange, records: Iterable[Record], alarm: Alarm | None = None) -> Any:
     """Executor: gives the sink a range; what it returns.
 
-    BatchError for what the sink raises, or returns although it shares no transaction; an error of the records' own
-    goes through.
+    BatchError for what the sink raises, for one that hangs, and for what it returns although it shares no transaction;
+    an error of the records' own goes through.
     """
-    sink, fetched = on_worker(name), _Fetched(records)
+    sink, fetched, alarm = on_worker(name), _Fetched(records), alarm or Alarm()
     value = None
     try:
-        value = told(sink, range_, fetched)
-    except Exception:
-        if fetched.error is None:
+        with alarm.set():
+            value = told(sink, range_, fetched)
+    except (Exception, Hung):
+        if fetched.error is None and not alarm.rang_at:
             raise
     if fetched.error is not None:  # whatever the sink has made of it
         raise fetched.error
+    if alarm.rang_at:
+        raise hung(sink, str(range_), alarm.seconds, alarm.rang_at)
     refuse_returned(sink, value)
     if not fetched.ended:
         said = f"{OPTION}: {sink.name} returned before it had read all records of {range_}"
@@ -149,6 +164,12 @@ def told(sink: Sink, *arguments: Any) -> Any:
         raise  # of the executor, and told as such
     except (Exception, SystemExit) as e:
         raise BatchError(f"{OPTION}: {raised(sink.name, e)}", CORRECT) from e
+
+
+def hung(sink: Sink, what: str, seconds: float | None, place: str) -> BatchError:
+    """It was not done with `what` in time."""
+    said = f"{OPTION}: {sink.name} was not done with {what} within {seconds:g} s ({TIMEOUT}): it was at {place}"
+    return BatchError(said, f"see what it waits for there, or raise {TIMEOUT}; then launch again")
 
 
 def refuse_returned(sink: Sink, value: object) -> None:

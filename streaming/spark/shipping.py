@@ -30,7 +30,7 @@ def check_user_code(config: JobConfig) -> None:
         check_function("job.setup", config.setup, config.folder, 0)
     if config.sink_class is not None:
         make_importable(OPTION, config.sink_class, config.folder)
-        if (why := refusal(config.guarantee, declaration(config.sink_class))) is not None:
+        if (why := refusal(config.guarantee, declaration(config.sink_class), config.store)) is not None:
             raise refused(config.sink_class, why)
 
 

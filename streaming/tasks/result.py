@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from offsets.structs import OffsetRange, StagedFile
 
@@ -23,4 +24,5 @@ class TaskResult:
     first_bad: str = ""  # of those two: where it lies and what is wrong with it
     schemas: Mapping[str, str] = field(default_factory=dict)  # under which tables were written; text, by table
     written: int = 0  # given to a direct sink
+    value: Any = None  # what a transactional sink is told of it again inside its transaction
     inferred: Mapping[str, str] | None = None  # of tables not known yet, perhaps none: then nothing was staged

@@ -18,6 +18,8 @@ from offsets.structs import OffsetRange
 from streaming.fetching.ranges import read_range
 from streaming.fetching.source import Client
 from streaming.records import Message, Record, from_message
+from streaming.sinks.alarm import Alarm
+from streaming.sinks.current import BatchPlace, working_for
 from streaming.sinks.direct import write
 from streaming.sinks.names import StagingPlace, claim_name
 from streaming.spark.taskstart import forget_archives
@@ -49,11 +51,16 @@ class Claims:
 
 @dataclass(frozen=True)
 class WriteTask:
-    """For `RDD.mapPartitions` on a range stream.  `sink`: module:Class.  `claims`: None if ranges may be repeated."""
+    """For `RDD.mapPartitions` on a range stream.  `sink`: sink.class.  `claims`: None if ranges may be repeated.
+
+    `timeout`: seconds that the sink may take for a range, beside what fetching takes; None: any.
+    """
 
     client: Client
     sink: str
     claims: Claims | None
+    timeout: float | None = None
+    batch: BatchPlace | None = None  # which it writes for, for sinks that stage
 
     def __call__(self, ranges: Iterable[OffsetRange]) -> Iterator[TaskResult]:
         with crossing():
@@ -67,15 +74,17 @@ class WriteTask:
             self.claims.claim(range_)
         began = time.perf_counter()
         fetched = Metered(read_range(self.client, range_, PROGRESS_SECONDS))
-        records = _Counted(fetched)
+        alarm = Alarm(self.timeout)
+        records = Counted(alarm.waiting(fetched))
         reach("task.write")
-        write(self.sink, range_, records)
+        with working_for(self.batch):
+            value = write(self.sink, range_, records, alarm)
         reach("task.return")
         times = {"fetch": fetched.seconds, "write": time.perf_counter() - began - fetched.seconds}
-        return TaskResult(range_, (), records.count, 0, 0, times, written=records.count)
+        return TaskResult(range_, (), records.count, 0, 0, times, written=records.count, value=value)
 
 
-class _Counted:
+class Counted:
     """The records of chunks, one by one."""
 
     count = 0

@@ -7,7 +7,9 @@ import inspect
 import os
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import dropwhile
+from types import FrameType
 from typing import Any
 
 from offsets.errors import ConfigError
@@ -57,9 +59,20 @@ def raised(name: str, error: BaseException) -> str:
     return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
 
 
+def at_work(frame: FrameType | None) -> str:
+    """file:line at which the user's code that we have called is now; `frame`: the innermost of its thread."""
+    stack = traceback.StackSummary.extract(traceback.walk_stack(frame), lookup_lines=False)[::-1]
+    return _line_in(dropwhile(lambda f: not f.filename.startswith(_MACHINERY), stack))
+
+
 def _place(error: BaseException) -> str:
     """file:line where the user's code raised, or called what raised."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_MACHINERY)]
+    return _line_in(traceback.extract_tb(error.__traceback__))
+
+
+def _line_in(stack: Iterable[traceback.FrameSummary]) -> str:
+    """The innermost line in the file of the user's that is entered first; `stack`: outermost first."""
+    frames = [f for f in stack if not f.filename.startswith(_MACHINERY)]
     if not frames:
         return "the call itself"
     own = [f for f in frames if f.filename == frames[0].filename]

@@ -46,7 +46,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 @pytest.mark.parametrize("idempotent", [True, False])
 def test_what_a_sink_declares_decides_which_guarantees_it_may_have(guarantee: str, idempotent: bool) -> None:
     """Exactly-once takes only what is idempotent, and names the two ways out; the weaker ones take any sink."""
-    why = refusal(guarantee, Declaration(idempotent))
+    why = refusal(guarantee, Declaration(idempotent), "file:///s")
     if guarantee != "exactly-once" or idempotent:
         assert why is None
     else:
@@ -54,10 +54,24 @@ def test_what_a_sink_declares_decides_which_guarantees_it_may_have(guarantee: st
         assert all(word in why for word in ("idempotent = True", "at-least-once", "at-most-once"))
 
 
-@pytest.mark.parametrize("guarantee", GUARANTEES)
-def test_a_transaction_with_the_offsets_is_refused_by_its_reason(guarantee: str) -> None:
-    """No offset store of today is a database, so no sink can commit the offsets with its own rows."""
-    assert "no offset store is a database" in str(refusal(guarantee, Declaration(True, transactional=True)))
+TRANSACTION = Declaration(idempotent=False, transactional=True)
+REFUSED = {
+    ("exactly-once", "postgresql://u@h/db", TRANSACTION): None,
+    ("exactly-once", "sqlite:////var/db", TRANSACTION): None,
+    ("exactly-once", "zookeeper://z/a", TRANSACTION): "the offsets are in zookeeper:, which cannot share a transaction",
+    ("at-least-once", "sqlite:////var/db", TRANSACTION): "exactly-once costs no more",
+    ("at-most-once", "sqlite:////var/db", TRANSACTION): "exactly-once costs no more",
+    ("exactly-once", "sqlite:////var/db", TRANSACTION._replace(per="batch")): "write_partition and commit_batch",
+}
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_a_transaction_with_the_offsets_needs_a_database_and_exactly_once(case: tuple[str, str, Declaration]) -> None:
+    """It is refused where the store can share none, where nothing is gained, and for whole batches; with the reason."""
+    guarantee, store, declared = case
+    why, told = refusal(guarantee, declared, store), REFUSED[case]
+    assert (why is None) == (told is None)
+    assert told is None or told in str(why)
 
 
 def test_a_class_says_what_it_is(module: Callable[[str], str]) -> None:
@@ -65,6 +79,7 @@ def test_a_class_says_what_it_is(module: Callable[[str], str]) -> None:
     name = module(
         "class Plain:\n    idempotent = False\n    def write_partition(self, range_, records): ...\n"
         "class Whole(Plain):\n    def __init__(self):\n        self.idempotent = self.transactional = True\n"
+        "    def commit_batch(self, connection, batch, results): ...\n"
     )
     assert declaration(f"{name}:Plain") == (False, False, "partition")
     assert declaration(f"{name}:Whole") == (True, True, "partition")

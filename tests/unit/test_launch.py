@@ -53,10 +53,10 @@ class World:
         return ["t"]
 
     def stage_with(self, config: Any, recipe: Any, sink: StagedFileSink, pinned: Any) -> Any:
-        def stage(ranges: Sequence[OffsetRange], place: Any) -> list[TaskResult]:
+        def stage(ranges: Sequence[OffsetRange], batch: Any) -> list[TaskResult]:
             if self.error:
                 raise self.error
-            return [TaskResult(r, tuple(sink.stage(place, r, [lines(r)])), r.size(), 0, 0) for r in ranges]
+            return [TaskResult(r, tuple(sink.stage(batch.place, r, [lines(r)])), r.size(), 0, 0) for r in ranges]
 
         return stage
 

@@ -64,7 +64,8 @@ class TypedWorld(World):
         self, sink: StagedFileSink, place: StagingPlace, ranges: Sequence[OffsetRange], state: State
     ) -> Sequence[TaskResult]:
         rdd: Any = LocalRdd(ranges)
-        return stage_with(self.config, recipe_of(self.config), sink, lambda: state.schemas)(rdd, place)
+        batch = Batch(Plan(tuple(ranges), state.topics), place, 0)
+        return stage_with(self.config, recipe_of(self.config), sink, lambda: state.schemas)(rdd, batch)
 
     def visible(self) -> list[Path]:
         return [f for f in self.lake.rglob("*.parquet") if not f.relative_to(self.lake).parts[0].startswith("_")]

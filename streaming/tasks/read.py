@@ -1,0 +1,46 @@
+"""What a task of a batch-wise sink reads, on executors: one range, claimed if it must be, and counted at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offsets.structs import OffsetRange
+from streaming.direct.reading import ReadTask
+from streaming.records import Record
+from streaming.tasks.write import Claims
+
+if TYPE_CHECKING:
+    from pyspark import Accumulator
+
+
+class Counts:
+    """For `SparkContext.accumulator`: records by range, of those that were read to their ends, however often."""
+
+    def zero(self, value: dict[OffsetRange, int]) -> dict[OffsetRange, int]:
+        return {}
+
+    def addInPlace(self, one: dict[OffsetRange, int], other: dict[OffsetRange, int]) -> dict[OffsetRange, int]:
+        for range_, count in other.items():
+            one[range_] = max(count, one.get(range_, 0))
+        return one
+
+
+@dataclass(frozen=True)
+class CountedRead(ReadTask[Record]):
+    """A ReadTask of Records that tells `counts` of each range whose end it has come to."""
+
+    claims: Claims | None = None
+    counts: Accumulator[dict[OffsetRange, int]] | None = None
+
+    def read(self, range_: OffsetRange) -> Iterator[Record]:
+        """Raises StreamErrors; BatchError for a second reader of a claimed range."""
+        if self.claims is not None:
+            self.claims.claim(range_)
+        count = 0
+        for record in super().read(range_):
+            count += 1
+            yield record
+        if self.counts is not None:
+            self.counts.add({range_: count})
