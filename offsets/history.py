@@ -81,7 +81,7 @@ class Event:
 
 def of_states(kept: Sequence[Kept]) -> list[Event]:
     """`kept`: the newest first, as the store gives them."""
-    older = [*kept[1:], None]
+    older = [*kept[1:], None] if kept else []
     return [
         of_state(new.state, old.state if old and old.version == new.version - 1 else None)
         for new, old in zip(kept, older, strict=True)
@@ -138,12 +138,14 @@ def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register
 
     `register`: as it is now, which alone says whether the newest entry is committed yet.
     """
+    ordered = sorted(manifests, key=_place)
+    end = (register.generation, register.seq) if register else _place(ordered[-1]) if ordered else (0, 0)
     lost = {record.generation: record.losses for record in losses}
     events: list[Event] = []
     earlier: Manifest | None = None
-    for manifest in sorted(manifests, key=lambda m: (m.generation, m.seq)):
+    for manifest in ordered:
         if manifest.ranges:
-            events.append(_of_batch(manifest, register))
+            events.append(_of_batch(manifest, COMMIT if _place(manifest) < end else PREPARE))
         else:
             was = earlier.topics if earlier and earlier.generation == manifest.generation - 1 else None
             events.append(_of_begin(manifest, was, lost.pop(manifest.generation, ())))
@@ -151,11 +153,13 @@ def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register
     return events + [_of_loss(generation, found, events) for generation, found in lost.items()]
 
 
-def _of_batch(manifest: Manifest, register: State | None) -> Event:
-    """Decided in any case; only a register that has gone on says that it was committed."""
-    is_over = register is not None and (manifest.generation, manifest.seq) < (register.generation, register.seq)
+def _place(manifest: Manifest) -> tuple[int, int]:
+    return (manifest.generation, manifest.seq)
+
+
+def _of_batch(manifest: Manifest, kind: str) -> Event:
     return Event(
-        COMMIT if is_over else PREPARE,
+        kind,
         manifest.generation,
         manifest.seq,
         manifest.epoch,
