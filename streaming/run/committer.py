@@ -12,10 +12,14 @@ from offsets.errors import LostBatchError, UnavailableError
 from offsets.failpoints import passing, reach
 from offsets.manager import OffsetManager
 from offsets.profiles import DIRECT, LOG, PROFILES, STAGED, Profile, Step
+from offsets.stores.base import Work
 from offsets.structs import EXACTLY_ONCE, Manifest
-from streaming.run.batch import Batch, BatchInFlight, Stopwatch, Tasks, manifest_of
+from streaming.run.batch import Batch, BatchInFlight, Stopwatch, Tasks, manifest_of, sink_batch
+from streaming.sinks.current import BatchPlace
 from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
 from streaming.sinks.retention import KEEP_BATCHES, BatchLogRetention
+from streaming.sinks.transactional import SinkTransaction
 from streaming.tasks.errors import from_spark
 
 Act = Callable[[BatchInFlight], object]
@@ -30,8 +34,10 @@ class Committer:
         sink: StagedFileSink,
         keep_batches: int = KEEP_BATCHES,
         profile: Profile = PROFILES[EXACTLY_ONCE, STAGED],
+        transaction: SinkTransaction | None = None,
     ) -> None:
-        self._manager, self._sink, self._profile = manager, sink, profile
+        """`transaction`: what a transactional sink, whose profile has that kind, does within COMMIT."""
+        self._manager, self._sink, self._profile, self._transaction = manager, sink, profile, transaction
         self._retention = BatchLogRetention(sink.filesystem, keep_batches)
         self._acts = self._staged_acts() if profile.kind == STAGED else self._direct_acts()
 
@@ -123,7 +129,12 @@ class Committer:
         if self._manager.state.pending is not None:
             self._manager.commit()
         else:
-            self._manager.commit_ranges(plan.topics, plan.ranges, flight.schemas)
+            self._manager.commit_ranges(plan.topics, plan.ranges, flight.schemas, self._within(flight))
+
+    def _within(self, flight: BatchInFlight) -> Work | None:
+        if self._transaction is None:
+            return None
+        return self._transaction.work(sink_batch(self._manager.state.app, flight.batch), flight.results)
 
     def _log(self, flight: BatchInFlight) -> None:
         self._sink.log_batch(flight.ref, flight.manifest, self._manager.changed)
@@ -155,3 +166,6 @@ class Committer:
         if state.pending is None:
             self._sink.collect_garbage((state.epoch, state.seq))
             self._retention.prune(state.generation, state.seq)
+            if self._transaction is not None:
+                place = StagingPlace(state.generation, state.epoch, state.seq)
+                self._transaction.collect_garbage(BatchPlace(state.app, place))

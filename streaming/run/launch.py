@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from offsets.manager import OffsetManager, current_owner
-from offsets.profiles import DIRECT, PROFILES, STAGED
+from offsets.profiles import DIRECT, PROFILES, STAGED, TRANSACTIONAL, Kind
 from offsets.snapshot import Snapshot
 from offsets.stores import open_store
 from offsets.structs import TopicState
@@ -35,7 +35,9 @@ from streaming.run.progress import RunProgress
 from streaming.run.recovery import mend
 from streaming.run.runner import DRAINED, Drain
 from streaming.run.skipping import SKIP, LossKeeper
+from streaming.sinks.direct import declaration
 from streaming.sinks.file import StagedFileSink, open_sink
+from streaming.sinks.transactional import SinkTransaction
 from streaming.source.beginning import first_topics
 from streaming.source.broker import Broker
 from streaming.source.planner import Planner, first_snapshot
@@ -129,9 +131,17 @@ class Launch:
 
     def _redone(self, sink: StagedFileSink, manager: OffsetManager) -> Committer:
         """The launch's committer, which has finished what an earlier run left prepared."""
-        profile = PROFILES[self.config.guarantee, STAGED if self.config.sink_class is None else DIRECT]
-        committer = Committer(manager, sink, self.config.retain_batches, profile)
+        profile, name = PROFILES[self.config.guarantee, kind_of(self.config)], self.config.sink_class
+        transaction = SinkTransaction(name) if name is not None and profile.kind == TRANSACTIONAL else None
+        committer = Committer(manager, sink, self.config.retain_batches, profile, transaction)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
         return committer
+
+
+def kind_of(config: JobConfig) -> Kind:
+    """Of the job's sink, as it declares itself."""
+    if config.sink_class is None:
+        return STAGED
+    return TRANSACTIONAL if declaration(config.sink_class).transactional else DIRECT

@@ -1,4 +1,4 @@
-"""Which batch the task of this thread works for: told to whoever writes for it, below the user's own code.  Executor."""
+"""Executor: which batch this thread's task works for, told to whoever writes for it below the user's own code."""
 
 from __future__ import annotations
 
