@@ -7,6 +7,7 @@ examples:
   pause_job.py job.cfg --reason "HDFS upgrade, ticket 4711"    pauses
   pause_job.py job.cfg                                         says whether it is paused, by whom, since when and why
   pause_job.py job.cfg --resume                                lifts the pause; the next launch goes on
+  pause_job.py --sink webhdfs://namenode:9870/lake/orders      without a job file
 
 stdout: one line, what is the case now. A job that is paused already stays paused as it was.
 

@@ -10,9 +10,10 @@ import socket
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from offsets.errors import StreamError
-from offsets.filesystems import Filesystem, open_filesystem
-from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
+from offsets.errors import ConfigError, StreamError
+from offsets.filesystems import Filesystem, check_url, open_filesystem
+from streaming.commands.console import complain, set_up_logging
+from streaming.commands.places import place_arguments, places, sink_of
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, set_pause
 
@@ -23,7 +24,7 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "pause_job.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    job_arguments(parser)
+    place_arguments(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--reason", metavar="TEXT", help="pause the job, and say why")
     what.add_argument("--resume", action="store_true", help="lift the pause")
@@ -35,12 +36,22 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     given = arguments(manual).parse_args(argv)
     set_up_logging()
     try:
-        config = read_config(given.job, given.overrides)
-        print(f"{config.name}: {carry_out(open_filesystem(config.sink_path), given)}")
+        name, url = where(given)
+        print(f"{name}: {carry_out(open_filesystem(url), given)}")
     except (StreamError, OSError) as e:
         complain(log, e if isinstance(e, StreamError) else StreamError(str(e)))
         return getattr(e, "exit_status", 1)
     return 0
+
+
+def where(given: argparse.Namespace) -> tuple[str, str]:
+    """A name for the job, and its sink, which is all that is needed: --sink alone will do.  Raises ConfigError."""
+    if given.sink and not (given.job or given.store or given.overrides):
+        if problems := check_url(given.sink):
+            raise ConfigError([f"--sink: {problem}" for problem in problems], "see --help; nothing was connected to")
+        return given.sink, given.sink
+    known = places(given)
+    return known.name, sink_of(known)
 
 
 def carry_out(sink: Filesystem, given: argparse.Namespace) -> str:

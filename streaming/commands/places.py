@@ -74,6 +74,13 @@ def places(given: argparse.Namespace) -> Places:
     return Places(given.store, _told(given), given.store, given.sink, kafka)
 
 
+def sink_of(known: Places) -> str:
+    """Raises ConfigError where nobody has named one."""
+    if known.sink is None:
+        raise ConfigError(["--sink: missing; it is where the job's notes and files lie"], "see --help")
+    return known.sink
+
+
 def of_job(config: JobConfig) -> Places:
     """A job's own."""
     session = config.session_timeout_ms / 1000

@@ -7,13 +7,13 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from typing import NamedTuple
 
-from offsets.errors import ConfigError, StreamError
+from offsets.errors import StreamError
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
 from offsets.structs import EXACTLY_ONCE
-from streaming.commands.console import complain, job_arguments, read_config, set_up_logging
+from streaming.commands.console import complain, set_up_logging
+from streaming.commands.places import place_arguments, places, sink_of
 from streaming.verification.output import FORMATS
 from streaming.verification.verify import verify
 
@@ -21,19 +21,11 @@ log = logging.getLogger("verify_output")
 FINDINGS = 4  # exit status
 
 
-class Places(NamedTuple):
-    store: str
-    sink: str
-    guarantee: str = EXACTLY_ONCE
-
-
 def arguments(manual: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "verify_output.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    job_arguments(parser, required=False)
-    parser.add_argument("--store", metavar="URL", help="instead of a job file: its [offsets] store")
-    parser.add_argument("--sink", metavar="URL", help="instead of a job file: its [sink] path")
+    place_arguments(parser)
     parser.add_argument(
         "--allow-moved", action="store_true", help="consumers move published files away: those are counted, no findings"
     )
@@ -42,24 +34,15 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     return parser
 
 
-def places(given: argparse.Namespace) -> Places:
-    """Where to look.  Raises ConfigError."""
-    if given.job and not (given.store or given.sink):
-        config = read_config(given.job, given.overrides)
-        return Places(config.store, config.sink_path, config.guarantee)
-    if given.job or not (given.store and given.sink):
-        raise ConfigError(["give either JOB.cfg, or both --store and --sink"], "see --help")
-    return Places(given.store, given.sink)
-
-
 def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     given = arguments(manual).parse_args(argv)
     set_up_logging()
     try:
         where = places(given)
+        sink = open_filesystem(sink_of(where))
+        guarantee = where.config.guarantee if where.config else EXACTLY_ONCE
         with closing(open_store(where.store)) as store:
-            sink = open_filesystem(where.sink)
-            verdict = verify(store, sink, given.allow_moved, given.checksums, where.guarantee)
+            verdict = verify(store, sink, given.allow_moved, given.checksums, guarantee)
     except StreamError as e:
         complain(log, e)
         return e.exit_status

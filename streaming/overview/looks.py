@@ -6,8 +6,9 @@ The store must answer; what Kafka or the sink do not say is left out and named.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TypeVar
 
 from offsets.codec import decode_state
@@ -15,65 +16,90 @@ from offsets.errors import StreamError
 from offsets.filesystems import open_filesystem
 from offsets.snapshot import Snapshot
 from offsets.stores.base import OffsetStore
-from offsets.structs import State
-from streaming.config.job import JobConfig
-from streaming.overview.values import Overview, last_success, rows, strangers
+from offsets.structs import LossRecord, State
+from streaming.commands.places import Places
+from streaming.overview.next_records import next_times
+from streaming.overview.retention import rates, time_left
+from streaming.overview.values import Overview, Row, last_success, rows, strangers
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.losses import last_losses
-from streaming.sinks.runs import reports
+from streaming.sinks.pause import Pause
+from streaming.sinks.runs import KeptReports, Report
 from streaming.source.broker import Broker
-from streaming.source.open_transactions import held_back, reported, told
+from streaming.source.open_transactions import Held, held_back, reported, told
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 MOMENT_SECONDS = 2.0  # between two looks at a register that somebody holds
 
 
-def look(config: JobConfig, store: OffsetStore, sleep: Callable[[float], None] = time.sleep) -> Overview:
+@dataclass(frozen=True)
+class Sight:
+    """What a sink says of its job."""
+
+    pause: Pause | None = None
+    last_success: int | None = None
+    losses: LossRecord | None = None
+    held: Held | None = None
+    earlier: tuple[Report, ...] = ()  # a few reports of runs, the oldest first
+
+
+def look(places: Places, store: OffsetStore, sleep: Callable[[float], None] = time.sleep) -> Overview:
     """How the job stands.  Raises what the store has to say: unavailable, damaged."""
-    sink, unseen = open_filesystem(config.sink_path), list[str]()
-    began, before, holder = time.monotonic(), register(store, config), store.holder()
+    unseen: list[str] = []
+    began, before, holder = time.monotonic(), register(store, places), store.holder()
     known = before.topics if before else {}
-    snapshot = attempt(lambda: ask_kafka(config, sorted(known)), unseen) if known else {}
-    pause, success, losses, earlier = attempt(
-        lambda: (
-            pause_in_force(sink),
-            last_success(before, reports(sink)),
-            attempt(lambda: last_losses(sink), unseen),  # damaged, it hides nothing else
-            reported(reports(sink)),
-        ),
-        unseen,
-    ) or (None, last_success(before, ()), None, {})
-    held = held_back(snapshot or {}, earlier, time.time())
+    snapshot = attempt(lambda: ask_kafka(places.kafka, sorted(known)), unseen) if known and places.kafka else None
+    sight = (places.sink and attempt(lambda: ask_sink(places.sink or "", before, unseen), unseen)) or Sight()
+    held = held_back(snapshot or {}, sight.held or {}, time.time())
     if holder:
         sleep(max(0.0, MOMENT_SECONDS - (time.monotonic() - began)))
-    after = register(store, config)
+    after, now = register(store, places), time.time_ns() // 1_000_000
     return Overview(
-        job=config.name,
-        store=config.store,
-        sink=sink.url,
-        now=time.time_ns() // 1_000_000,
+        job=places.name,
+        store=places.store,
+        sink=places.sink,
+        now=now,
         register=after,
-        rows=tuple(rows(after.topics if after else {}, snapshot or {})),
+        rows=timed(after, snapshot or {}, places.kafka, sight.earlier, now),
         holder=store.holder() if holder else None,
         moves=(before and before.nonce) != (after and after.nonce),
-        pause=pause,
-        losses=losses,
-        last_success=max(filter(None, (success, last_success(after, ()))), default=None),
+        pause=sight.pause,
+        losses=sight.losses,
+        last_success=max(filter(None, (sight.last_success, last_success(after, ()))), default=None),
         unseen=tuple(unseen),
         notes=(*strangers(known, snapshot), *told(held, time.time())) if snapshot is not None else (),
         held=held,
     )
 
 
-def register(store: OffsetStore, config: JobConfig) -> State | None:
+def register(store: OffsetStore, places: Places) -> State | None:
     found = store.load()
-    return decode_state(found.state, f"the register in {store.url}", config.job) if found else None
+    return decode_state(found.state, f"the register in {store.url}", places.told) if found else None
 
 
-def ask_kafka(config: JobConfig, topics: Sequence[str]) -> Snapshot:
-    with closing(Broker(config.kafka, ANSWER_SECONDS)) as broker:
+def ask_kafka(kafka: Mapping[str, str], topics: Sequence[str]) -> Snapshot:
+    with closing(Broker(kafka, ANSWER_SECONDS)) as broker:
         return broker.snapshot(topics)
+
+
+def ask_sink(url: str, register: State | None, unseen: list[str]) -> Sight:
+    """Raises what keeps all of it away; a record of losses that is damaged hides nothing else."""
+    sink = open_filesystem(url)
+    pause, kept = pause_in_force(sink), KeptReports(sink)
+    success = last_success(register, kept.newest())
+    losses = attempt(lambda: last_losses(sink), unseen)
+    return Sight(pause, success, losses, reported(kept.newest()), tuple(kept.spread()))
+
+
+def timed(
+    register: State | None, snapshot: Snapshot, kafka: Mapping[str, str], earlier: Sequence[Report], now: int
+) -> tuple[Row, ...]:
+    """The partitions with all that is known of them."""
+    found = list(rows(register.topics if register else {}, snapshot, register.pending if register else None))
+    written, moving = next_times(found, kafka) if snapshot else {}, rates(found, now, earlier)
+    ages = {at: max(now - moment, 0) / 1000 for at, moment in written.items()}
+    return tuple(row._replace(time_lag=ages.get(row.at), time_left=time_left(row, moving)) for row in found)
 
 
 def attempt(ask: Callable[[], T], unseen: list[str]) -> T | None:

@@ -7,26 +7,36 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.table import Table
-
 from offsets.structs import Pending
-from streaming.overview.values import Overview, Row, ago, iso
+from streaming.overview.values import Overview, Row, ago, iso, span
 from streaming.run.progress import loss_objects
+from streaming.tables import print_rows
 
-COLUMNS = ("TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET", "LAG")
+COLUMNS = {
+    "TOPIC": "topic",
+    "PARTITION": "partition",
+    "CURRENT-OFFSET": "currentOffset",
+    "LOG-START-OFFSET": "logStartOffset",
+    "LOG-END-OFFSET": "logEndOffset",
+    "LAG": "lag",
+    "LAST-STABLE-OFFSET": "lastStableOffset",
+    "PENDING": "pending",
+    "TIME-LAG": "timeLag",
+    "TIME-LEFT": "timeLeft",
+}
+"""As people and CSV have them, and as JSON has them."""
 
 
 def print_table(overview: Overview, file: TextIO) -> None:
-    console = Console(file=file, soft_wrap=True, highlight=False, markup=False)
-    table = Table()
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name == "TOPIC" else "right", overflow="fold")
-    for row in overview.rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in cells(row)))
-    console.print(table)
+    print_rows(list(COLUMNS), (_told(cells(row)) for row in overview.rows), file)
     for name, text in facts(overview):
-        console.print(f"{name + ':':14} {text}")
+        print(f"{name + ':':14} {text}", file=file)
+
+
+def _told(cells: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The two times in a unit that fits."""
+    *rest, lag, left = cells
+    return (*rest, *(None if seconds is None else span(seconds) for seconds in (lag, left)))
 
 
 def _pending(pending: Pending) -> str:
@@ -41,6 +51,16 @@ def facts(overview: Overview) -> Iterator[tuple[str, str]]:
     """What stands below the table."""
     state, now = overview.register, overview.now
     yield "lag", "not known" if overview.lag is None else f"{overview.lag:,} records at most"
+    if overview.behind_transactions:
+        yield (
+            "last stable",
+            f"{overview.behind_transactions:,} records before the ends: open transactions hold them back",
+        )
+    if loss := overview.next_loss:
+        yield (
+            "time left",
+            f"{span(loss.time_left or 0)} before Kafka has deleted records of {loss.topic}-{loss.partition}",
+        )
     if state is None:
         yield "register", f"none in {overview.store}: the job was never launched, or its register is lost"
     else:
@@ -82,22 +102,14 @@ def as_json(overview: Overview) -> dict[str, Any]:
         "name": overview.job,
         "store": overview.store,
         "sink": overview.sink,
-        "partitions": [
-            {
-                "topic": r.topic,
-                "partition": r.partition,
-                "currentOffset": r.current,
-                "logEndOffset": r.end,
-                "lag": r.lag,
-            }
-            for r in overview.rows
-        ],
+        "partitions": [dict(zip(COLUMNS.values(), cells(row), strict=True)) for row in overview.rows],
         "lag": overview.lag,
         "openTransactions": overview.held,
         "generation": state.generation if state else None,
         "epoch": state.epoch if state else None,
         "nextBatch": state.seq if state else None,
         "pending": {"ranges": [str(r) for r in pending.ranges]} if pending else None,
+        "lastReset": (state.reason or None) if state else None,
         "lastCommit": iso(state.committed_ms) if state else None,
         "dataLoss": loss_objects(overview.losses) if overview.losses else [],
         "lastSuccess": iso(overview.last_success),
@@ -109,14 +121,17 @@ def as_json(overview: Overview) -> dict[str, Any]:
 
 
 def print_csv(overview: Overview, file: TextIO) -> None:
-    """The partitions alone; what is not known is empty."""
+    """The partitions alone; what is not known is empty, times are seconds."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(cells(row) for row in overview.rows)
 
 
 def cells(row: Row) -> tuple[Any, ...]:
-    return (*row, row.lag)
+    """In the order of COLUMNS."""
+    lag, left = (None if seconds is None else round(seconds, 3) for seconds in (row.time_lag, row.time_left))
+    offsets = (row.topic, row.partition, row.current, row.start, row.end, row.lag)
+    return (*offsets, row.stable, row.pending, lag, left)
 
 
 FORMATS = {"table": print_table, "json": print_json, "csv": print_csv}

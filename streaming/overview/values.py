@@ -8,19 +8,33 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from offsets.snapshot import TopicSnapshot
-from offsets.structs import LossRecord, Owner, State, TopicState
+from offsets.structs import LossRecord, Owner, Pending, State, TopicPartition, TopicState
 from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause
 from streaming.source.open_transactions import Held
 
 
 class Row(NamedTuple):
-    """One partition.  None: the register has it not yet, or Kafka has it not (any more), or did not say."""
+    """One partition.  None: the register has it not yet, or Kafka has it not (any more), or did not say.
+
+    `start`, `end`: of the log, as Kafka's own tools show them; `stable`: how far readers of committed records get;
+    `pending`: until where the batch in flight reads.  `time_lag`: how old the next record is, `time_left`: when Kafka
+    will have deleted it, if it goes on as until now; both in seconds, None where not known, or nothing is to be read.
+    """
 
     topic: str
     partition: int
     current: int | None
-    end: int | None
+    start: int | None = None
+    end: int | None = None
+    stable: int | None = None
+    pending: int | None = None
+    time_lag: float | None = None
+    time_left: float | None = None
+
+    @property
+    def at(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
 
     @property
     def lag(self) -> int | None:
@@ -34,7 +48,7 @@ class Overview:
 
     job: str
     store: str
-    sink: str
+    sink: str | None  # None: nobody has named it
     now: int
     register: State | None
     rows: tuple[Row, ...] = ()
@@ -53,14 +67,32 @@ class Overview:
         lags = [row.lag for row in self.rows]
         return None if self.unseen or None in lags else sum(max(lag or 0, 0) for lag in lags)
 
+    @property
+    def behind_transactions(self) -> int | None:
+        """How many records lie behind last stable offsets; None if that is not known of any partition."""
+        found = [row.end - row.stable for row in self.rows if row.end is not None and row.stable is not None]
+        return sum(found) if found else None
 
-def rows(known: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> Iterator[Row]:
-    """Every partition that the register or Kafka knows, in order."""
+    @property
+    def next_loss(self) -> Row | None:
+        """The partition that has the least time left."""
+        known = [(row.time_left, row) for row in self.rows if row.time_left is not None]
+        return min(known)[1] if known else None
+
+
+def rows(
+    known: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot], pending: Pending | None = None
+) -> Iterator[Row]:
+    """Every partition that the register or Kafka knows, in order; without times."""
+    until = {r.topic_partition: r.until_offset for r in pending.ranges} if pending else {}
     for topic in sorted({*known, *snapshot}):
         current = known[topic].offsets if topic in known else {}
-        ends = {p: end for p, (_, end) in snapshot[topic].partitions.items()} if topic in snapshot else {}
-        for partition in sorted({*current, *ends}):
-            yield Row(topic, partition, current.get(partition), ends.get(partition))
+        seen = snapshot.get(topic) or TopicSnapshot("", {})
+        for partition in sorted({*current, *seen.partitions}):
+            start, stable = seen.partitions.get(partition, (None, None))
+            end = stable if stable is None else max(stable, seen.high_watermarks.get(partition, stable))
+            at = TopicPartition(topic, partition)
+            yield Row(*at, current.get(partition), start, end, stable, until.get(at))
 
 
 def strangers(known: Mapping[str, TopicState], snapshot: Mapping[str, TopicSnapshot]) -> Iterator[str]:
@@ -81,8 +113,11 @@ def last_success(register: State | None, reports: Iterable[Mapping[str, Any]]) -
 
 def successful_end(report: Mapping[str, Any]) -> int | None:
     """When that run ended, if it exited 0."""
-    if report.get("exitStatus") != 0:
-        return None
+    return end_of(report) if report.get("exitStatus") == 0 else None
+
+
+def end_of(report: Mapping[str, Any]) -> int | None:
+    """When that run ended."""
     try:
         began = datetime.fromisoformat(str(report["timestamp"]).replace("Z", "+00:00"))
         return round(began.timestamp() * 1000) + int(report["durationMs"]["run"])
@@ -95,6 +130,11 @@ def too_old(overview: Overview, seconds: float) -> bool:
     return overview.last_success is None or overview.now - overview.last_success > seconds * 1000
 
 
+def too_near(overview: Overview, seconds: float) -> Iterator[Row]:
+    """The partitions whose next record Kafka will have deleted in less than that."""
+    yield from (row for row in overview.rows if row.time_left is not None and row.time_left < seconds)
+
+
 def iso(time_ms: int | None) -> str | None:
     """UTC, to the second; None for never."""
     return datetime.fromtimestamp(time_ms / 1000, timezone.utc).isoformat(timespec="seconds") if time_ms else None
@@ -102,6 +142,11 @@ def iso(time_ms: int | None) -> str | None:
 
 def ago(time_ms: int, now: int) -> str:
     """For people, in the unit that fits."""
-    seconds = max(now - time_ms, 0) // 1000
-    unit = next((u for u in "dhm" if seconds >= 2 * SECONDS[u]), "s")
-    return f"{seconds // SECONDS[unit]}{unit} ago"
+    return f"{span((now - time_ms) / 1000)} ago"
+
+
+def span(seconds: float) -> str:
+    """For people, in the unit that fits, rounded down; 0s for less."""
+    whole = max(int(seconds), 0)
+    unit = next((u for u in "dhm" if whole >= 2 * SECONDS[u]), "s")
+    return f"{whole // SECONDS[unit]}{unit}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from offsets.snapshot import Snapshot
 from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, TopicPartition
 from streaming.sinks.names import is_data
 from streaming.source.open_transactions import TransactionWatch
@@ -92,6 +93,7 @@ class RunProgress:
     start: Offsets = field(default_factory=dict)
     end: Offsets = field(default_factory=dict)
     latest: Offsets = field(default_factory=dict)
+    earliest: Offsets = field(default_factory=dict)  # where logs begin, for the rate at which Kafka lets records go
     transactions: TransactionWatch | None = None
     losses: list[LossRecord] = field(default_factory=list)  # that the run has skipped, or found without a record
 
@@ -124,6 +126,10 @@ class RunProgress:
         for tp, end in latest.items():
             self.latest.setdefault(tp.topic, {})[str(tp.partition)] = end
 
+    def see_earliest(self, snapshot: Snapshot) -> None:
+        for topic, seen in snapshot.items():
+            self.earliest[topic] = {str(p): beginning for p, (beginning, _) in seen.partitions.items()}
+
     def summary(self, exit_status: int, exit_reason: str) -> dict[str, Any]:
         """One JSON object.  inputRowsPerSecond: over the whole run, processedRowsPerSecond: while batches ran."""
         seconds = self.clock() - self._began
@@ -144,6 +150,7 @@ class RunProgress:
                     "startOffset": self.start,
                     "endOffset": self.end,
                     "latestOffset": self.latest,
+                    "earliestOffset": self.earliest,
                     "numInputRows": self.records,
                     "openTransactions": self.transactions.held if self.transactions else {},
                 }

@@ -33,13 +33,39 @@ def keep_report(filesystem: Filesystem, report: Report, keep: int) -> None:
 
 def reports(filesystem: Filesystem) -> Iterator[Report]:
     """The newest first, read one by one as they are asked for."""
-    for name in _names(filesystem):
+    yield from KeptReports(filesystem).newest()
+
+
+class KeptReports:
+    """Those that a sink keeps: listed once, each read at most once, when it is first asked for."""
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._filesystem, self._names = filesystem, _names(filesystem)
+        self._read: dict[str, Report | None] = {}
+
+    def newest(self) -> Iterator[Report]:
+        """All, the newest first."""
+        yield from filter(None, map(self._report, self._names))
+
+    def spread(self) -> Iterator[Report]:
+        """A few from all of the time that is kept, the oldest first: each half as old, by their number."""
+        at = len(self._names)
+        while at:
+            if report := self._report(self._names[at - 1]):
+                yield report
+            at //= 2
+
+    def _report(self, name: str) -> Report | None:
+        if name not in self._read:
+            self._read[name] = self._load(name)
+        return self._read[name]
+
+    def _load(self, name: str) -> Report | None:
         try:
-            report = json.loads(filesystem.read(f"{RUNS}/{name}"))
+            report = json.loads(self._filesystem.read(f"{RUNS}/{name}"))
         except (FileNotFoundError, ValueError):  # a run has just deleted it, or did not finish writing it
-            continue
-        if isinstance(report, dict):
-            yield report
+            return None
+        return report if isinstance(report, dict) else None
 
 
 def _names(filesystem: Filesystem) -> list[str]:

@@ -1,0 +1,48 @@
+"""Operators' scripts on 10,000 partitions of the real broker: under 5 s each, as an operator feels it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from demonstration.launches import ROOT, environment
+
+from servers.kafka_server import Kafka
+from tests.contract.wide_topic import LAGGING, PARTITIONS, register_of, wide_topic
+
+pytestmark = pytest.mark.full
+SECONDS = 5.0  # what the project promises, on a machine that has nothing else to do
+PATIENCE = 12.0  # times that here, where other tests may run
+
+
+@pytest.fixture(scope="module")
+def wide(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The topic, and the arguments that name its places."""
+    store = f"file://{tmp_path_factory.mktemp('wide')}/offsets"
+    with wide_topic(kafka) as topic:
+        register_of(kafka, topic, store)
+        yield topic, ["--store", store, "--bootstrap-server", kafka.bootstrap]
+
+
+def timed(script: str, *options: str) -> str:
+    """Its stdout; how long it took is printed."""
+    command, began = [sys.executable, str(ROOT / "scripts" / script), *options], time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=SECONDS * PATIENCE)
+    print(f"{script} {options[-1]}: {time.monotonic() - began:.1f} s, exit {done.returncode}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_show_offsets(wide: tuple[str, list[str]], form: str) -> None:
+    """Every partition is shown, with its lag."""
+    topic, places = wide
+    said = timed("show_offsets.py", *places, "--format", form)
+    if form == "json":
+        rows = json.loads(said)["partitions"]
+        assert [sum(row["lag"] for row in rows), len(rows)] == [LAGGING, PARTITIONS]
+    assert said.count(topic) >= PARTITIONS
