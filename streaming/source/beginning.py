@@ -24,13 +24,14 @@ def first_topics(
         return starting_topics(start, snapshot)
     found = broker.offsets_for_times(wanted_times(start, snapshot))
     after = visible(subscription, broker.snapshot(tuple(snapshot)))
-    if _shape(after) != _shape(snapshot):
-        changed = sorted(name for name, seen in _shape(snapshot).items() if _shape(after).get(name) != seen)
+    if shape(after) != shape(snapshot):
+        changed = sorted(name for name, seen in shape(snapshot).items() if shape(after).get(name) != seen)
         raise UnavailableError(
             f"{', '.join(changed)} changed while the starting offsets were looked up", "launch again"
         )
     return topics_at_times(start, found, snapshot, after)
 
 
-def _shape(snapshot: Snapshot) -> Mapping[str, tuple[str, frozenset[int]]]:
+def shape(snapshot: Snapshot) -> Mapping[str, tuple[str, frozenset[int]]]:
+    """What must not change between two looks at the same topics: ids and partitions."""
     return {name: (now.id, frozenset(now.partitions)) for name, now in snapshot.items()}

@@ -1,0 +1,90 @@
+"""The command line of reset_offsets.py: shows what a reset would do, and with --execute does it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+
+from offsets.errors import ConfigError, StreamError
+from offsets.reset_modes import Mode
+from streaming.commands.console import complain, set_up_logging
+from streaming.commands.places import Places, place_arguments, places
+from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
+from streaming.resetting.choosing import Chooser, moves_of
+from streaming.resetting.executing import execute
+from streaming.resetting.exporting import current_offsets, export, planned_offsets
+from streaming.resetting.output import FORMATS, Report
+from streaming.resetting.preview import look, preview
+from streaming.source.broker import Broker
+
+log = logging.getLogger("reset_offsets")
+ANSWER_SECONDS = 15.0
+
+
+def arguments(manual: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "reset_offsets.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    place_arguments(parser)
+    reset_arguments(parser)
+    parser.add_argument("--execute", action="store_true", help="do it; without this it is only shown")
+    parser.add_argument("--force", action="store_true", help="with --execute: fence a run that is alive")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the register beside who and when")
+    parser.add_argument(
+        "--export", metavar="FILE", help="write the new offsets there, without a mode the current ones; - is stdout"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="table")
+    return parser
+
+
+def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    given = arguments(manual).parse_args(words)
+    set_up_logging()
+    try:
+        where, what = _read(given)
+        if what.mode is None:
+            export(current_offsets(look(where)[0].topics, what.scope), given.export, given.format == "csv")
+            return 0
+        again = shlex.join(["reset_offsets.py", *words, "--execute"])
+        report = reset(given, where, what, what.mode, again)
+        if given.export:
+            export(planned_offsets(report.moves), given.export, given.format == "csv")
+    except StreamError as e:
+        complain(log, e)
+        return e.exit_status
+    FORMATS[given.format](report, sys.stderr if given.export == STANDARD else sys.stdout)
+    return 0
+
+
+def reset(given: argparse.Namespace, where: Places, what: Asked, mode: Mode, command: str) -> Report:
+    """Plans it; with --execute also does it.  `command` would do it."""
+    with closing(Broker(where.kafka, ANSWER_SECONDS)) as broker:
+        choose = Chooser(what.scope, mode, broker, where.config.subscription if where.config else None)
+        if given.execute:
+            done = execute(where, choose, what.reason(given.reason), given.force)
+            return Report(where.name, where.store, done.before, moves_of(done.chosen), done=done)
+        state, chosen, notes = preview(where, choose)
+    return Report(where.name, where.store, state, moves_of(chosen), command, notes=notes)
+
+
+def _read(given: argparse.Namespace) -> tuple[Places, Asked]:
+    """Raises ConfigError with every mistake of both."""
+    problems: list[str] = []
+    try:
+        where = places(given)
+        if not where.kafka and (given.execute or not given.export):
+            problems.append("--bootstrap-server: only Kafka can say where its logs begin and end")
+    except ConfigError as e:
+        problems += e.problems
+    try:
+        what = asked(given)
+    except ConfigError as e:
+        problems += e.problems
+    if problems:
+        raise ConfigError(problems, "see --help; nothing was connected to")
+    return where, what

@@ -1,0 +1,124 @@
+"""From what is asked and the register to where the register shall go on, by looks at Kafka.  Driver; writes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from offsets.errors import ConfigError, DataLossError, UnavailableError
+from offsets.losses import find_losses
+from offsets.nearest import nearest
+from offsets.reset import Found, Move, Topics, Wanted, plan_reset
+from offsets.reset_modes import Mode, ToOffsets, ToTime
+from offsets.snapshot import Snapshot
+from offsets.structs import State, TopicPartition
+from streaming.config.scope import Existing, Scope, within
+from streaming.resetting.values import Chosen
+from streaming.source.beginning import shape
+from streaming.source.broker import Broker
+from streaming.source.planner import CONFIRM_LOOKS, CONFIRM_SECONDS, compared
+from streaming.source.subscription import Assign, Subscription, visible
+
+
+@dataclass(frozen=True)
+class Planned(Chosen):
+    """And what that does to the partitions that were asked for, sorted."""
+
+    moves: tuple[Move, ...] = ()
+
+
+def moves_of(chosen: Chosen) -> tuple[Move, ...]:
+    """Those of a reset that was planned here."""
+    return chosen.moves if isinstance(chosen, Planned) else ()
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Asks Kafka anew at each call, for the register that it is given.  `scope` None: all that the job reads.
+
+    `subscription` None: it reads what the register has.
+
+    Raises ConfigError with everything that is asked for and is not there, DataLossError for a topic that Kafka has not,
+    UnavailableError.
+    """
+
+    scope: Scope | None
+    mode: Mode
+    broker: Broker
+    subscription: Subscription | None
+    sleep: Callable[[float], None] = time.sleep
+
+    def __call__(self, state: State) -> Planned:
+        known, read = state.topics, self.subscription or _exactly(state.topics)
+        choice = {**dict.fromkeys(read.topics(known, self.broker.existing_topics), ()), **_partitions(known)}
+        scope = self.scope
+        if scope is None:
+            scope = dict.fromkeys(name for name in choice if read.includes(name))
+        snapshot = self._look(known, sorted(scope.keys() & choice.keys()))
+        choice = {**choice, **_readable(known, visible(read, snapshot))}
+        lines = self.mode.lines if isinstance(self.mode, ToOffsets) else None
+        self._refuse_missing(known, snapshot, scope, choice)
+        wanted = within(scope, choice, lines)
+        if not wanted:
+            raise ConfigError(["the register holds no topic to reset"], "nothing was written")
+        reset = plan_reset(known, snapshot, wanted, self.mode, self._found(snapshot, wanted))
+        return Planned(reset.topics, reset.moves)
+
+    def _look(self, known: Topics, names: Sequence[str]) -> Snapshot:
+        """Losses are believed only when two looks in a row agree: an end may be stale for a moment."""
+        kept = {name: known[name] for name in names if name in known}
+        seen, losses = self._seen(kept, names)
+        for _ in range(CONFIRM_LOOKS):
+            if not losses:
+                return seen
+            self.sleep(CONFIRM_SECONDS)
+            before, (seen, losses) = losses, self._seen(kept, names)
+            if losses == before:
+                return seen
+        raise UnavailableError(
+            "Kafka does not say twice the same of what it has lost", "try again; nothing was written"
+        )
+
+    def _seen(self, kept: Topics, names: Sequence[str]) -> tuple[Snapshot, set[tuple[str, str, int]]]:
+        snapshot = compared(self.broker, kept, self.broker.snapshot(names)) if names else {}
+        return snapshot, {(x.kind, x.topic, x.partition) for x in find_losses(kept, snapshot)}
+
+    def _refuse_missing(self, known: Topics, snapshot: Snapshot, scope: Scope, choice: Existing) -> None:
+        """What Kafka has not: a loss if the register knows it; else a name that nobody has, unless nobody asked."""
+        absent = sorted((scope.keys() & choice.keys()) - snapshot.keys())
+        if gone := {name: known[name] for name in absent if name in known}:
+            hint = "create it again, or leave it out: --topic for the others" if self.scope is None else ""
+            raise DataLossError(
+                find_losses(gone, snapshot), hint or "name only topics that Kafka has, or create it again"
+            )
+        if absent:
+            existing = self.broker.existing_topics()
+            problems = [f"Kafka has no topic {name}{nearest(name, existing)}" for name in absent]
+            raise ConfigError(problems, "create it, or name others; nothing was written")
+
+    def _found(self, snapshot: Snapshot, wanted: Wanted) -> Found:
+        """For a time, the offsets that belong to it; none of a topic that was recreated meanwhile."""
+        if not isinstance(self.mode, ToTime):
+            return {}
+        partitions = {name: snapshot[name].partitions.keys() & set(of) for name, of in wanted.items()}
+        times = {TopicPartition(name, p): self.mode.time_ms for name, of in partitions.items() for p in of}
+        found = self.broker.offsets_for_times(times)
+        before, after = shape(snapshot), shape(self.broker.snapshot(sorted(snapshot)))
+        if before != after:
+            changed = sorted(name for name in before if after.get(name) != before[name])
+            raise UnavailableError(f"{', '.join(changed)} changed meanwhile", "try again; nothing was written")
+        return found
+
+
+def _exactly(topics: Topics) -> Subscription:
+    return Assign(frozenset(TopicPartition(name, p) for name, topic in topics.items() for p in topic.offsets))
+
+
+def _partitions(topics: Topics) -> Existing:
+    return {name: frozenset(topic.offsets) for name, topic in topics.items()}
+
+
+def _readable(known: Topics, read: Snapshot) -> Existing:
+    """What a job reads now, and what it has read before."""
+    return {name: {*now.partitions, *(known[name].offsets if name in known else ())} for name, now in read.items()}

@@ -1,0 +1,47 @@
+"""What a reset would do, without a lock and without a write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from offsets.errors import StreamError
+from offsets.manager import OffsetManager, current_owner
+from offsets.stores import open_store
+from offsets.structs import Owner, State
+from streaming.commands.places import Places
+from streaming.resetting.executing import once_settled
+from streaming.resetting.refusals import check_pending, check_register, job_of
+from streaming.resetting.values import Choose, Chosen
+from streaming.sinks.file import open_sink
+
+ANSWER_SECONDS = 10.0
+
+
+def look(places: Places) -> tuple[State, Owner | None]:
+    """The register, and who holds the lock.  Raises RegisterError where there is none."""
+    with closing(open_store(places.store, places.session_seconds, ANSWER_SECONDS)) as store:
+        state = OffsetManager(store, current_owner(""), job=job_of(places)).read()
+        return check_register(places, state), store.holder()
+
+
+def preview(places: Places, choose: Choose) -> tuple[State, Chosen, tuple[str, ...]]:
+    """The register as the reset would find it, where that would lead, and what else to know of it."""
+    found, holder = look(places)
+    settled = once_settled(found)
+    return settled, choose(settled), (*_pending(places, found), *_held(holder))
+
+
+def _pending(places: Places, state: State) -> Iterator[str]:
+    if state.pending is None:
+        return
+    try:
+        check_pending(places, state, open_sink(places.sink) if places.sink else None)
+        yield f"batch {state.seq} is pending: --execute finishes it first, and this begins behind it"
+    except StreamError as e:
+        yield f"--execute would be refused: {e}; remedy: {e.remedy}"
+
+
+def _held(holder: Owner | None) -> Iterator[str]:
+    if holder:
+        yield f"{holder} holds the job: while it lives --execute leaves with 75; --force fences it"
