@@ -54,9 +54,7 @@ def asked(given: argparse.Namespace) -> Asked:
     """Of arguments that were parsed.  Raises ConfigError with every mistake."""
     problems: list[str] = []
     mode = scope = None
-    told = next(
-        (_told(given, name) for name in (*PLAIN, *VALUES, FILE) if getattr(given, name) not in (None, False)), ""
-    )
+    told = next(filter(None, (_told(name, getattr(given, name)) for name in (*PLAIN, *VALUES, FILE))), "")
     try:
         mode = _mode(given)
     except ConfigError as e:

@@ -38,10 +38,8 @@ class Report:
 
 
 def print_table(report: Report, file: TextIO) -> None:
-    noted = any(move.note for move in report.moves)
-    print_rows(
-        COLUMNS if noted else COLUMNS[:-1], (cells(move, noted) for move in report.moves), file, ("TOPIC", "NOTE")
-    )
+    shown = len(COLUMNS) - (not any(move.note for move in report.moves))
+    print_rows(COLUMNS[:shown], (move[:shown] for move in report.moves), file, ("TOPIC", "NOTE"))
     for name, text in facts(report):
         file.write(f"{name + ':':14} {text}\n")
 
