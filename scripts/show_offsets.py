@@ -6,6 +6,7 @@ It reads only and takes no lock; run it beside a live run whenever you like.
 examples:
   show_offsets.py job.cfg
   show_offsets.py job.cfg --format csv                 a line of column names, then a line a partition
+  show_offsets.py job.cfg --topic orders:0,1 --topic returns
   show_offsets.py job.cfg --max-age 15m >/dev/null     for a monitor: exit 5 when the last success is older
   show_offsets.py job.cfg --warn-below 2h >/dev/null   exit 5 when Kafka deletes unread records in less than that
   show_offsets.py --store zookeeper://zk1:2181/apps/orders --bootstrap-server broker1:9092 \

@@ -12,6 +12,7 @@ from offsets.errors import ConfigError, StreamError, UnavailableError
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
 from streaming.commands.places import Places, place_arguments, places
+from streaming.config.scope import scope_of
 from streaming.config.values import duration
 from streaming.overview.looks import ANSWER_SECONDS, look
 from streaming.overview.output import FORMATS
@@ -26,6 +27,9 @@ def arguments(manual: str) -> argparse.ArgumentParser:
         "show_offsets.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     place_arguments(parser)
+    parser.add_argument(
+        "--topic", metavar="T[:P,P...]", action="append", default=[], help="only that topic or partitions; repeatable"
+    )
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument(
         "--max-age", metavar="D", type=told(duration), help="exit 5 if the last success is older: 90s, 10m, 1h"
@@ -45,8 +49,9 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     try:
         where = places(given)
         refuse_blind(where, given.warn_below)
+        scope = scope_of(given.topic) if given.topic else None
         with closing(open_store(where.store, where.session_seconds, ANSWER_SECONDS)) as store:
-            overview = look(where, store)
+            overview = look(where, store, scope)
     except StreamError as e:
         complain(log, e)
         return e.exit_status

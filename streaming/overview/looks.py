@@ -18,6 +18,7 @@ from offsets.snapshot import Snapshot
 from offsets.stores.base import OffsetStore
 from offsets.structs import LossRecord, State
 from streaming.commands.places import Places
+from streaming.config.scope import Scope, within
 from streaming.overview.next_records import next_times
 from streaming.overview.retention import rates, time_left
 from streaming.overview.values import Overview, Row, last_success, rows, strangers
@@ -44,8 +45,13 @@ class Sight:
     earlier: tuple[Report, ...] = ()  # a few reports of runs, the oldest first
 
 
-def look(places: Places, store: OffsetStore, sleep: Callable[[float], None] = time.sleep) -> Overview:
-    """How the job stands.  Raises what the store has to say: unavailable, damaged."""
+def look(
+    places: Places, store: OffsetStore, scope: Scope | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Overview:
+    """How the job stands; the partitions in `scope` alone, if there is one.
+
+    Raises what the store has to say: unavailable, damaged; ConfigError for what is in scope and nowhere else.
+    """
     unseen: list[str] = []
     began, before, holder = time.monotonic(), register(store, places), store.holder()
     known = before.topics if before else {}
@@ -55,13 +61,15 @@ def look(places: Places, store: OffsetStore, sleep: Callable[[float], None] = ti
     if holder:
         sleep(max(0.0, MOMENT_SECONDS - (time.monotonic() - began)))
     after, now = register(store, places), time.time_ns() // 1_000_000
+    found = rows(after.topics if after else {}, snapshot or {}, after.pending if after else None)
+    shown = chosen(list(found), scope)
     return Overview(
         job=places.name,
         store=places.store,
         sink=places.sink,
         now=now,
         register=after,
-        rows=timed(after, snapshot or {}, places.kafka, sight.earlier, now),
+        rows=timed(shown, places.kafka if snapshot else None, sight.earlier, now),
         holder=store.holder() if holder else None,
         moves=(before and before.nonce) != (after and after.nonce),
         pause=sight.pause,
@@ -92,12 +100,22 @@ def ask_sink(url: str, register: State | None, unseen: list[str]) -> Sight:
     return Sight(pause, success, losses, reported(kept.newest()), tuple(kept.spread()))
 
 
+def chosen(found: Sequence[Row], scope: Scope | None) -> Sequence[Row]:
+    """Those in scope.  Raises ConfigError."""
+    if scope is None:
+        return found
+    existing: dict[str, list[int]] = {}
+    for row in found:
+        existing.setdefault(row.topic, []).append(row.partition)
+    wanted = {(topic, p) for topic, partitions in within(scope, existing).items() for p in partitions}
+    return [row for row in found if row.at in wanted]
+
+
 def timed(
-    register: State | None, snapshot: Snapshot, kafka: Mapping[str, str], earlier: Sequence[Report], now: int
+    found: Sequence[Row], kafka: Mapping[str, str] | None, earlier: Sequence[Report], now: int
 ) -> tuple[Row, ...]:
-    """The partitions with all that is known of them."""
-    found = list(rows(register.topics if register else {}, snapshot, register.pending if register else None))
-    written, moving = next_times(found, kafka) if snapshot else {}, rates(found, now, earlier)
+    """With the times; `kafka` None: it did not answer, or is not to be asked."""
+    written, moving = next_times(found, kafka) if kafka else {}, rates(found, now, earlier)
     ages = {at: max(now - moment, 0) / 1000 for at, moment in written.items()}
     return tuple(row._replace(time_lag=ages.get(row.at), time_left=time_left(row, moving)) for row in found)
 

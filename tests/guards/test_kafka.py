@@ -147,6 +147,25 @@ def test_compaction_between_plan_and_fetch(kafka: Kafka, job: Jobs, client: str)
     assert {o for _, _, o in later.landed()} <= {o for _, _, o in made.landed()}
 
 
+def test_a_loss_is_seen_coming(kafka: Kafka, topics: Topics, job: Jobs) -> None:
+    """Kafka deletes what was read, and nears what was not: from where a run has seen the log begin, and where it does
+    now, show_offsets says how much time is left (K5)."""
+    topic = created(kafka)
+    topics.fill(topic, 100)
+    made = job(topic)
+    first = landed_by(made)
+    assert first.summary["sources"][0]["earliestOffset"] == {topic: {"0": 0}}
+    topics.fill(topic, 10)
+    (row,) = show_offsets(made)["partitions"]
+    assert (row["logStartOffset"], row["timeLeft"]) == (0, None)
+    topics.truncate(topic, 0, 50)
+    (row,) = show_offsets(made)["partitions"]
+    assert (row["currentOffset"], row["logStartOffset"]) == (100, 50)
+    assert 0 < row["timeLeft"] < 300, "as long as half of it took, since the run"
+    topics.truncate(topic, 0, 101)
+    assert show_offsets(made)["partitions"][0]["timeLeft"] == 0
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("moment", ["plan.after", "fetch.first", "fetch.mid"])
 def test_retention_overtakes_a_batch(kafka: Kafka, topics: Topics, job: Jobs, moment: str, client: str) -> None:

@@ -308,3 +308,15 @@ def test_without_a_job_file(lake: Lake, capsys: pytest.CaptureFixture[str]) -> N
     assert (said["lag"], said["sink"], said["lastReset"]) == (None, None, "ann, at noon: a test")
     assert show_offsets.main("", [*store, "--bootstrap-server", "localhost:1", "--warn-below", "1h"]) == 2
     assert "--warn-below" in capsys.readouterr().err
+
+
+def test_only_what_is_asked_for(lake: Lake, show: Show, capsys: pytest.CaptureFixture[str]) -> None:
+    """Topics and partitions; what does not exist is refused with what is like it, and nothing is shown."""
+    lake.run(1)
+    said = json.loads(show("--format", "json", "--topic", "orders:0,2")[1])
+    assert [row["partition"] for row in said["partitions"]] == [0, 2]
+    assert show_offsets.main("", ["--store", lake.store.url, "--topic", "order", "--topic", "orders:7"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "did you mean orders?" in err
+    assert "orders has no partition 7: it has 0 to 1" in err
