@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from offsets.errors import FencedError, StreamError
+from offsets.errors import StreamError
 from streaming.commands.console import complain, job_arguments, read_config, set_up_logging, told
 from streaming.config.settings import REQUIRED, SETTINGS
 from streaming.config.values import duration
@@ -16,7 +16,7 @@ from streaming.run.launch import Launch
 from streaming.run.options import Options
 from streaming.run.progress import RunProgress
 from streaming.run.recovery import RECOVERIES
-from streaming.run.reports import keep_run_report
+from streaming.run.reports import final_report
 from streaming.run.runner import Drain
 from streaming.spark.watch import exit_when, parent_gone, under_spark_submit
 from streaming.tasks.errors import summary, trace
@@ -65,17 +65,12 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     set_up_logging(given.debug)
     if under_spark_submit():  # from now on, not only from Spark's start: locks and servers are waited for before it
         exit_when(parent_gone())
-    progress = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink="")
+    progress, config = RunProgress(name=given.job, run_id=uuid.uuid4().hex, sink=""), None
     try:
         config = read_config(given.job, given.overrides)
-        progress.name, progress.source, progress.guarantee = config.name, str(config.subscription), config.guarantee
-        progress.sink = (
-            f"DirectSink[{config.sink_class}]" if config.sink_class else f"StagedFileSink[{config.sink_path}]"
-        )
-        launch = Launch(
-            config, Options(given.available_now, given.duration, given.recover, given.debug), progress, Drain()
-        )
-        status, reason = 0, launch.run()
+        progress.see_job(config)
+        options = Options(given.available_now, given.duration, given.recover, given.debug)
+        status, reason = 0, Launch(config, options, progress, Drain()).run()
     except StreamError as e:
         status, reason = e.exit_status, str(e)
         complain(log, e, given.debug)
@@ -84,8 +79,5 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
         log.error("failed: %s; this is a bug%s", reason, "" if given.debug else ", --debug shows where")
         if given.debug:
             log.error(trace(e))
-    report = progress.summary(status, reason)
-    if progress.at_home and status != FencedError.exit_status:  # the run that goes on keeps its own
-        keep_run_report(config.sink_path, report, config.retain_runs)
-    print(json.dumps(report), flush=True)
+    print(json.dumps(final_report(progress, config, status, reason)), flush=True)
     return status

@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
-from offsets.errors import BatchError
+from offsets.errors import BatchError, StreamError
 from offsets.structs import OffsetRange
 from streaming.fetching.source import Client
 from streaming.records import Record
 from streaming.sinks.contracts import SinkBatch
-from streaming.sinks.direct import OPTION, Sink, hung, refuse_returned, told
+from streaming.sinks.direct import CORRECT, OPTION, Sink, hung, refuse_returned
+from streaming.tasks.errors import crossed, summary
 from streaming.tasks.read import CountedRead, Counts
 from streaming.tasks.result import TaskResult
 from streaming.tasks.write import Claims
-from streaming.transform.user_code import at_work
+from streaming.transform.user_code import at_work, last_line_of, raised
 
 if TYPE_CHECKING:
     from pyspark import RDD, Accumulator
@@ -54,13 +55,13 @@ class BatchWriter:
     def _called(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         """What the sink returns.  In a thread of its own only if there is a time after which nobody waits for it."""
         if self._seconds is None:
-            return told(self._sink, batch, records)
+            return self._told(batch, records)
         answer: futures.Future[Any] = futures.Future()
 
         def call() -> None:
             try:
                 records.context.setJobGroup(batch.id, f"{self._sink.name}, batch {batch.seq}")
-                answer.set_result(told(self._sink, batch, records))
+                answer.set_result(self._told(batch, records))
             except BaseException as e:
                 answer.set_exception(e)
 
@@ -73,10 +74,32 @@ class BatchWriter:
             records.context.cancelJobGroup(batch.id)
             raise hung(self._sink, f"batch {batch.seq}", self._seconds, place) from None
 
+    def _told(self, batch: SinkBatch, records: RDD[Record]) -> Any:
+        try:
+            return self._sink.call(batch, records)
+        except (Exception, SystemExit) as e:
+            raise of_tasks(e) or BatchError(f"{OPTION}: {self._said(e)}", CORRECT) from e
+
+    def _said(self, error: BaseException) -> str:
+        """What the sink raised and where; or what a function of it did, which it has sent to the executors."""
+        name, text = self._sink.name, str(error)
+        if place := last_line_of(self._sink.call, text):
+            return f"{name}: {summary(text)} at {place}, on an executor"
+        return raised(name, error)
+
     def _refuse_unread(self, ranges: Sequence[OffsetRange]) -> None:
         if ranges:
             said = f"{OPTION}: {self._sink.name} returned before all records were read of {', '.join(map(str, ranges))}"
             raise BatchError(said, UNREAD)
+
+
+def of_tasks(error: BaseException | None) -> StreamError | None:
+    """What tasks of ours have met, whatever the sink has made of it."""
+    while error is not None:
+        if found := crossed(error):
+            return found
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def records_of(rdd: RDD[OffsetRange], ranges: Sequence[OffsetRange], task: CountedRead) -> RDD[Record]:

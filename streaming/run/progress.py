@@ -10,6 +10,7 @@ from typing import Any
 
 from offsets.snapshot import Snapshot
 from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, TopicPartition
+from streaming.config.job import JobConfig
 from streaming.sinks.names import is_data
 from streaming.source.open_transactions import TransactionWatch
 from streaming.tasks.result import TaskResult
@@ -100,6 +101,11 @@ class RunProgress:
     def __post_init__(self) -> None:
         self._began = self.clock()
         self._timestamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def see_job(self, config: JobConfig) -> None:
+        """What the job file says of the run."""
+        self.name, self.source, self.guarantee = config.name, str(config.subscription), config.guarantee
+        self.sink = f"DirectSink[{config.sink_class}]" if config.sink_class else f"StagedFileSink[{config.sink_path}]"
 
     def add(self, report: BatchReport) -> None:
         self.batches += 1

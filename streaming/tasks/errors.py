@@ -69,12 +69,17 @@ def from_spark(error: BaseException) -> StreamError:
     """Driver: the StreamError that a failed Spark job stands for.  Never raises."""
     if isinstance(error, StreamError):
         return error
-    text = str(error)
+    unknown = f"the batch failed in Spark: {summary(str(error))}"
+    return crossed(error) or BatchError(unknown, "run again with --debug for the whole trace")
+
+
+def crossed(error: BaseException) -> StreamError | None:
+    """Driver: the StreamError of a task that this error stands for, if it is one.  Never raises."""
     # The last one: messages quote records, and what stands in a record must not pass for an error of ours.
-    if payloads := _PAYLOAD.findall(text):
+    if payloads := _PAYLOAD.findall(str(error)):
         with suppress(ValueError, TypeError):
             return RemoteError(**json.loads(base64.b64decode(payloads[-1])))
-    return BatchError(f"the batch failed in Spark: {summary(text)}", "run again with --debug for the whole trace")
+    return None
 
 
 def is_data_loss(error: StreamError) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 from offsets.errors import ConfigError
 
 _SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_CALLERS = ("transform", "sinks", "tasks")  # packages of ours from which the user's code is called
+_CALLERS = ("transform", "sinks", "tasks", "run", "direct")  # packages of ours from which the user's code is called
 _MACHINERY = (*(os.path.join(_PACKAGE, name) for name in _CALLERS), importlib.__file__)
 
 
@@ -57,6 +58,14 @@ def raised(name: str, error: BaseException) -> str:
     """One line: which function raised what, and where."""
     text = " ".join(str(error).split())[:300]
     return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
+
+
+def last_line_of(function: Callable[..., Any], trace: str) -> str:
+    """file:line of the function's own file that stands last in the text of a Python trace; empty if none does."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    own = os.path.basename(code.co_filename) if code else None
+    found = [f"{path}:{line}" for path, line in _FRAME.findall(trace) if os.path.basename(path) == own]
+    return _SHIPPED.sub("", found[-1]) if found else ""
 
 
 def at_work(frame: FrameType | None) -> str:
