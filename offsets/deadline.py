@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from offsets.errors import UnavailableError
@@ -23,6 +24,15 @@ class Deadline:
     def left(self) -> float:
         """Seconds, never below 0."""
         return max(self._end - time.monotonic(), 0.0)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The time inside the block does not count."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._end += time.monotonic() - began
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """What `ask` returns.  It may be asked again: it is, after each UnavailableError until the end."""

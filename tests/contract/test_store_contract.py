@@ -1,4 +1,4 @@
-"""What every OffsetStore promises: the same suite for memory, a local disk, a real ZooKeeper and a real HDFS."""
+"""What every OffsetStore promises: the same suite for memory, a local disk, SQLite and real servers of each kind."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ def make_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Pla
         return Place(f"zookeeper://{request.getfixturevalue('zookeeper').hosts}/test/{uuid.uuid4().hex}")
     if kind == "hdfs":
         return Place(f"webhdfs://{request.getfixturevalue('hdfs').webhdfs}/tests/{uuid.uuid4().hex}/orders")
+    if kind == "postgresql":
+        return Place(f"{request.getfixturevalue('postgres').url}?register={uuid.uuid4().hex}")
+    if kind == "sqlite":
+        return Place(f"sqlite:///{tmp_path}/not there yet/orders.db".replace(" ", "%20"))
     return Place("memory:" if kind == "memory" else f"file://{tmp_path}/not there yet/orders".replace(" ", "%20"))
 
 
-@pytest.fixture(params=["memory", "file", "zookeeper", "hdfs"])
+@pytest.fixture(params=["memory", "file", "zookeeper", "hdfs", "postgresql", "sqlite"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A register that was never created."""
     place = make_place(request.param, request, tmp_path)
@@ -35,7 +39,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     place.close()
 
 
-@pytest.fixture(params=["file", "zookeeper", "hdfs"])
+@pytest.fixture(params=["file", "zookeeper", "hdfs", "postgresql", "sqlite"])
 def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place that outlives a process."""
     place = make_place(request.param, request, tmp_path)
@@ -222,7 +226,7 @@ def put_to_sleep(sleeper: Child, place: Place, store: OffsetStore) -> None:
     assert sleeper.hears() == "ready"
     sleeper.signal(signal.SIGSTOP)
     sleeper.wait_stopped()
-    if place.url.startswith("zookeeper"):
+    if place.url.startswith(("zookeeper", "postgresql")):
         wait_for(lambda: store.holder() is None, store.dead_holder_seconds)
 
 
