@@ -56,6 +56,7 @@ def plan_reset(topics: Topics, snapshot: Snapshot, wanted: Wanted, mode: Mode, f
     changed, moves = dict(topics), list[Move]()
     for name in sorted(wanted):
         topic = _Topic(name, topics.get(name), snapshot[name], losses, found or {})
+        problems += topic.halved(wanted[name])
         moved = [topic.moved(partition, mode) for partition in sorted(wanted[name])]
         problems += (move for move in moved if isinstance(move, str))
         moves += (here := [move for move in moved if isinstance(move, Move)])
@@ -93,6 +94,13 @@ class _Topic:
     @cached_property
     def resumed(self) -> Mapping[int, int]:
         return resume_topic(self.known or TopicState(self.now.id, {}), self.now)
+
+    def halved(self, wanted: Collection[int]) -> Iterator[str]:
+        """A register has one id for all partitions of a topic."""
+        kept = self.known.offsets.keys() & self.now.partitions.keys() if self.known and not self.same else set()
+        if left := kept - set(wanted):
+            partitions = ", ".join(map(str, sorted(left)[:5]))
+            yield f"{self.name} was deleted and created again: name it whole, with its partitions {partitions}"
 
     def moved(self, partition: int, mode: Mode) -> Move | str:
         """The move, or why there is none."""

@@ -21,6 +21,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
         "verify_output",
         "show_offsets",
         "pause_job",
+        "reset_offsets",
         "produce_transactions",
         "produce_json_lines",
         "produce_sequence",
