@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from offsets.errors import StateDamagedError, StreamError, UnavailableError
+from offsets.errors import ConfigError, StateDamagedError, StreamError, UnavailableError
 from offsets.history import Event, touching
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
 from streaming.commands.places import Places, place_arguments, places
 from streaming.config.scope import Scope, scope_of, within
-from streaming.history.gathering import History, gather
+from streaming.history.gathering import ANSWER_SECONDS, History, gather
 from streaming.history.output import FORMATS, Told
+from streaming.history.undo import CommittedSinceError, Undo, undo
+from streaming.resetting import output
 
 log = logging.getLogger("offset_history")
-LIMIT, ANSWER_SECONDS = 50, 10.0
+LIMIT = 50
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
@@ -37,6 +40,10 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--topic", metavar="T[:0,1]", action="append", default=[], help="of these, only what moved it; repeatable"
     )
+    parser.add_argument("--undo", action="store_true", help="of the last reset: shows what it would do")
+    parser.add_argument("--execute", action="store_true", help="with --undo: do it")
+    parser.add_argument("--force", action="store_true", help="with --undo --execute: fence a run that is alive")
+    parser.add_argument("--reason", metavar="TEXT", help="with --undo: why; kept in the register beside who and when")
     parser.add_argument("--format", choices=FORMATS, default="table")
     return parser
 
@@ -48,11 +55,14 @@ def positive(text: str) -> int:
 
 
 def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
-    given = arguments(manual).parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    given = arguments(manual).parse_args(words)
     set_up_logging()
     try:
-        where, scope = places(given), scope_of(given.topic)
-        history = look(where, scope, given.limit)
+        where = _places(given)
+        if given.undo:
+            return _undo(where, given, shlex.join(["offset_history.py", *words, "--execute"]))
+        history = look(where, scope_of(given.topic), given.limit)
     except StreamError as e:
         complain(log, e)
         return e.exit_status
@@ -60,10 +70,39 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     return status(history)
 
 
+def _places(given: argparse.Namespace) -> Places:
+    """Raises ConfigError with every mistake."""
+    problems = []
+    if not given.undo:
+        problems = [f"--{name}: goes with --undo" for name in ("execute", "force", "reason") if getattr(given, name)]
+    elif given.topic:
+        problems = ["--topic: an undo is of all that the reset moved"]
+    try:
+        where = places(given)
+    except ConfigError as e:
+        problems += e.problems
+    if problems:
+        raise ConfigError(problems, "see --help; nothing was connected to")
+    return where
+
+
+def _undo(where: Places, given: argparse.Namespace, command: str) -> int:
+    """Where it is refused, what would be done instead is shown all the same."""
+    report = output.FORMATS[given.format]
+    try:
+        report(undo(where, Undo(given.limit, given.execute, given.force, given.reason or ""), command), sys.stdout)
+    except CommittedSinceError as e:
+        if e.instead:
+            report(e.instead, sys.stdout)
+        raise
+    return 0
+
+
 def look(where: Places, scope: Scope, limit: int) -> History:
     with closing(open_store(where.store, where.session_seconds, ANSWER_SECONDS, where.retain_states)) as store:
         history = gather(where, store, limit)
-    return replace(history, events=tuple(chosen(history, scope))) if scope else history
+    shown = replace(history, events=history.events[-limit:])
+    return replace(shown, events=tuple(chosen(shown, scope))) if scope else shown
 
 
 def chosen(history: History, scope: Scope) -> list[Event]:

@@ -26,12 +26,14 @@ from streaming.sinks.runs import reports
 from streaming.verification.reading import entries, reset_trace, resets
 
 T = TypeVar("T")
+ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class History:
-    """`events`: the oldest first.  `damage`: why the newest state is not legible, empty if it is or there is none.
+    """`events`: the oldest first; without a gap only the newest that were asked for.
 
+    `damage`: why the newest state is not legible, empty if it is or there is none.
     `notes`: what is not shown, and why; `unseen`: what did not answer.
     """
 
@@ -43,7 +45,7 @@ class History:
 
 
 def gather(places: Places, store: OffsetStore, limit: int) -> History:
-    """The newest `limit` events.  Raises what the store has to say if it does not answer."""
+    """The newest `limit` events at least.  Raises what the store has to say if it does not answer."""
     notes, unseen = list[str](), list[str]()
     found = store.states(limit + 1)  # one more: it says what the last one shown has changed
     kept = list(_legible(found, store.url, notes))
@@ -54,7 +56,7 @@ def gather(places: Places, store: OffsetStore, limit: int) -> History:
         notes.append("no --sink was given: only what the store keeps is known")
     else:
         logged = _attempt(lambda sink: _logged(sink, register, limit, notes), places.sink, unseen) or []
-    events = merged(of_states(kept), logged)[-limit:]
+    events = merged(of_states(kept), logged)
     return History(tuple(events), register, damage, tuple(notes), tuple(unseen))
 
 
@@ -77,7 +79,8 @@ def _attempt(look: Callable[[Filesystem], T], url: str, unseen: list[str]) -> T 
 def _logged(sink: Filesystem, register: State | None, limit: int, notes: list[str]) -> list[Event]:
     """What the sink knows of the newest `limit` events; of another application's register: nothing, and said."""
     losses = [_read(lambda g=g: read_losses(sink, g), notes) for g in loss_generations(sink)[-limit:]]  # type: ignore[misc]
-    found = [*_batches(sink, register, limit, notes), *_begins(sink, limit, notes)]
+    begins = list(_begins(sink, limit, notes))
+    found = [*begins, *_batches(sink, register, limit, begins, notes)]
     app = register.app if register else found[0].app if found else None
     manifests = [each for each in found if each.app == app]
     if len(manifests) < len(found):
@@ -86,14 +89,20 @@ def _logged(sink: Filesystem, register: State | None, limit: int, notes: list[st
     return [*of_log(manifests, records, register), *_takeovers(islice(reports(sink), limit))]
 
 
-def _batches(sink: Filesystem, register: State | None, limit: int, notes: list[str]) -> Iterator[Manifest]:
-    """The newest entries.  Batches are numbered without a gap, over generations too: older names are not listed."""
+def _batches(
+    sink: Filesystem, register: State | None, limit: int, begins: Sequence[Manifest], notes: list[str]
+) -> Iterator[Manifest]:
+    """The newest entries, and the last one before each generation that begins by a reset: it says where that was.
+
+    Batches are numbered without a gap, over generations too, so older names are not listed.
+    """
     newest = _read(lambda: newest_batch(sink), notes) if register is None else None
     end = register.seq if register else newest.manifest.seq + 1 if newest else 0
     generations = [int(name) for name in numbered(sink, BATCHES)][-limit:]
     begin = max(end - limit, 0)
-    wanted = [(generation, seq) for generation in generations for seq in logged_numbers(sink, generation, begin)]
-    for entry in entries(sink, wanted):
+    listed = {(generation, seq) for generation in generations for seq in logged_numbers(sink, generation, begin)}
+    last = {(begun.generation - 1, begun.seq) for begun in begins}
+    for entry in entries(sink, sorted(listed | last)):
         if entry and entry.manifest:
             yield entry.manifest
         elif entry:

@@ -1,0 +1,108 @@
+"""The undo of a register's last reset: another reset, to the very offsets that it was at.  Driver.
+
+Only while nothing was committed behind it; then it says which plain reset would do what is still to be done.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import closing
+from dataclasses import dataclass
+
+from offsets.errors import StreamError
+from offsets.history import RESET, Event
+from offsets.manager import OffsetManager, current_owner
+from offsets.starting import Numbers
+from offsets.stores import open_store
+from offsets.structs import State
+from offsets.undo import ByHand, by_hand, restoring
+from streaming.commands.places import Places
+from streaming.history.gathering import ANSWER_SECONDS, gather
+from streaming.resetting.executing import execute
+from streaming.resetting.output import Report
+from streaming.resetting.refusals import check_register, job_of
+from streaming.resetting.values import Chosen
+
+NO_UNDO = "nothing was written; see offset_history.py {told} --limit 1000 for what became of the offsets"
+
+
+@dataclass(frozen=True)
+class Undo:
+    """What was asked.  `limit`: of how many states the last reset is looked for, if it cannot be undone."""
+
+    limit: int
+    execute: bool = False
+    force: bool = False
+    reason: str = ""
+
+
+class CommittedSinceError(StreamError):
+    """The reset can be undone no more.  `instead` shows what a plain reset would do, if that can be told."""
+
+    def __init__(self, message: str, remedy: str, instead: Report | None = None) -> None:
+        super().__init__(message, remedy)
+        self.instead = instead
+
+
+def undo(where: Places, asked: Undo, command: str) -> Report:
+    """Plans it, or does it; `command` would do it.  Raises CommittedSinceError, and what `execute` raises."""
+    state = _register(where)
+    if state.before is None:
+        raise _refusal(where, state, asked.limit)
+    if not asked.execute:
+        return Report(where.name, where.store, state, restoring(state.topics, state.before), command)
+    done = execute(where, choose, asked.reason or f"undo of the reset by {state.reason}", asked.force)
+    return Report(where.name, where.store, done.before, restoring(done.before.topics, done.state.topics), done=done)
+
+
+def choose(state: State) -> Chosen:
+    """Where the register was before its last reset.  Raises CommittedSinceError."""
+    if state.before is None:
+        raise CommittedSinceError(f"generation {state.generation} has gone on meanwhile", "see what it says now")
+    return Chosen(state.before)
+
+
+def _register(where: Places) -> State:
+    with closing(open_store(where.store, where.session_seconds, ANSWER_SECONDS)) as store:
+        found = OffsetManager(store, current_owner(""), job=job_of(where)).read()
+    return check_register(where, found)
+
+
+def _refusal(where: Places, state: State, limit: int) -> CommittedSinceError:
+    """Says what a plain reset would do in place of the undo."""
+    with closing(open_store(where.store, where.session_seconds, ANSWER_SECONDS)) as store:
+        events = gather(where, store, limit).events
+    last = next((event for event in reversed(events) if event.kind == RESET), None)
+    if last is None:
+        told = f"no reset is known that could be undone (generation {state.generation}, epoch {state.epoch})"
+        return CommittedSinceError(told, NO_UNDO.format(told=where.told))
+    told = f"generation {last.generation} has gone on since its reset{_because(last)}, which cannot be undone any more"
+    instead = by_hand(state.topics, last)
+    if instead is None or not instead.offsets:
+        nowhere = f"{told}; where its partitions were before is not known any more"
+        return CommittedSinceError(nowhere, f"choose offsets yourself: reset_offsets.py {where.told} --help")
+    command = plain_reset(where, instead.offsets)
+    report = Report(where.name, where.store, state, instead.moves, command, notes=_notes(instead, last))
+    remedy = f"nothing was written; to begin once more where the moved partitions were before: {command}"
+    return CommittedSinceError(told, f"{remedy} (without --execute it only shows it)", report)
+
+
+def _because(last: Event) -> str:
+    return f" ({last.reason})" if last.reason else ""
+
+
+def _notes(instead: ByHand, last: Event) -> tuple[str, ...]:
+    return (f"the offsets before the reset that began generation {last.generation}", *instead.left_out)
+
+
+def plain_reset(where: Places, offsets: Numbers) -> str:
+    """The command that moves exactly these partitions."""
+    script = f"reset_offsets.py {where.told}{'' if where.kafka else ' --bootstrap-server HOST:PORT'}"
+    values = {offset for of in offsets.values() for offset in of.values()}
+    if len(values) == 1:
+        scope = (f"{topic}:{','.join(map(str, sorted(of)))}" for topic, of in offsets.items())
+        named = shlex.join(word for text in scope for word in ("--topic", text))
+        return f"{script} {named} --to-offset {values.pop()} --execute"
+    text = json.dumps({topic: {str(p): offset for p, offset in of.items()} for topic, of in offsets.items()})
+    return f"echo {shlex.quote(text)} | {script} --from-file - --execute"
