@@ -30,7 +30,7 @@ class SinkTransaction:
     def work(self, batch: SinkBatch, results: Iterable[TaskResult]) -> Work:
         """What the batch has yet to do.  BatchError, naming the line, for what commit_batch raises; see `Work`.
 
-        A connection that breaks is the store's affair: it has the transaction again, or gives up.
+        What may pass, a broken connection or a deadlock, is the store's affair: it does all of it again, or gives up.
         """
         values = sorted(((r.range, r.value) for r in results), key=lambda each: each[0])
 
@@ -38,7 +38,7 @@ class SinkTransaction:
             try:
                 returned = self._sink.commit_batch(connection, batch, list[tuple[OffsetRange, Any]](values))  # type: ignore[attr-defined]
             except (Exception, SystemExit) as e:
-                if isinstance(e, StreamError) or getattr(e, "connection_invalidated", False):
+                if isinstance(e, StreamError) or _passing(e):
                     raise
                 raise BatchError(f"{OPTION}: {raised(f'{self._name}.commit_batch', e)}", CORRECT) from e
             if returned is not None:
@@ -56,3 +56,9 @@ class SinkTransaction:
             collect(batch)
         except (Exception, SystemExit) as e:
             LOG.warning("what finished batches have staged stays until the next batch: %s", raised(self._name, e))
+
+
+def _passing(error: BaseException) -> bool:
+    from offsets.stores.sql_errors import passing  # only where the store is a database
+
+    return passing(error)
