@@ -16,6 +16,7 @@ from streaming.config.reading import load
 from streaming.fetching.source import Client
 from streaming.records import Record
 from streaming.sinks import direct
+from streaming.sinks.alarm import Alarm
 from streaming.sinks.direct import Declaration, declaration, refusal
 from streaming.sinks.names import StagingPlace
 from streaming.spark.shipping import beside, check_user_code
@@ -86,8 +87,16 @@ def test_a_class_says_what_it_is(module: Callable[[str], str]) -> None:
 
 
 METHOD = "    def write_partition(self, range_, records): ...\n"
+PARTITIONS = "from streaming.custom_sinks import each_batch, each_partition\n@each_partition(idempotent=True)\n"
 WRONG = {
-    "def S(): ...": "is no class",
+    f"{PARTITIONS}def S(range_, records): yield": "has a yield, so nothing of it would run, at ",
+    f"{PARTITIONS}async def S(range_, records): ...": "is async, so nothing of it would run, at ",
+    f"{PARTITIONS}def S(records): ...": "too many positional arguments; it is called with (offset_range, records)",
+    "from streaming.custom_sinks import each_batch\n@each_batch(idempotent=True)\ndef S(rdd): ...": "(batch, rdd)",
+    "from streaming.custom_sinks import each_batch\n@each_batch\ndef S(batch, rdd): ...": "positional argument",
+    "from streaming.custom_sinks import each_batch\n@each_batch(idempotent=1)\ndef S(batch, rdd): ...": "it is 1",
+    f"class S:\n    idempotent = True\n{METHOD}    def write_batch(self, batch, rdd): ...\n": "has both",
+    "def S(): ...": "is no class, and no function decorated by each_partition or each_batch",
     "S = 1": "is not callable",
     "T = 1": "has no attribute 'S'",
     "import nowhere_to_be_found": "No module named 'nowhere_to_be_found'",
@@ -150,6 +159,47 @@ def test_a_sink_that_does_not_read_on_fails_the_batch(module: Callable[[str], st
     name = module(f"class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n        {body}\n")
     with pytest.raises(BatchError, match=r"S.write_partition returned before .* orders-0\[5,9\)"):
         direct.write(f"{name}:S", RANGE, iter(RECORDS))
+
+
+HANGS = """
+import time
+from streaming.custom_sinks import each_partition
+
+def wait():
+    time.sleep(300)
+
+@each_partition(idempotent=True)
+def write(offset_range, records):
+    for record in records:
+        try:
+            wait()
+        {clause}
+            {then}
+"""
+
+
+@pytest.mark.parametrize("clause", ["except Exception:", "except BaseException:", "finally:"])
+@pytest.mark.parametrize("then", ["pass", "raise ValueError('mine')"])
+def test_a_sink_that_hangs_is_named_with_its_line(module: Callable[[str], str], clause: str, then: str) -> None:
+    """The line in its file that is at work, whatever the sink makes of being interrupted there."""
+    name = module(HANGS.format(clause=clause, then=then))
+    with pytest.raises(BatchError) as raised:
+        direct.write(f"{name}:write", RANGE, iter(RECORDS), Alarm(0.05))
+    told = f"sink.class: {name}:write was not done with orders-0[5,9) within 0.05 s (sink.timeout.ms): it was at "
+    assert str(raised.value) == f"{told}{sys.modules[name].__file__}:6"
+
+
+@pytest.mark.parametrize("value", ["5", "(r for r in records)", "[]"])
+def test_what_a_sink_returns_is_refused(module: Callable[[str], str], value: str) -> None:
+    """Nobody would look at it; of a generator nothing has run yet.  Where the function begins is told."""
+    name = module(
+        "from streaming.custom_sinks import each_partition\n@each_partition(idempotent=True)\n"
+        f"def write(offset_range, records):\n    return {value}\n"
+    )
+    with pytest.raises(BatchError, match=rf"{name}:write returned a \w+, and must return nothing") as raised:
+        direct.write(f"{name}:write", RANGE, iter(RECORDS))
+    assert f"{sys.modules[name].__file__}:2" in str(raised.value)
+    assert ("nothing of it has run" in str(raised.value)) == ("for r" in value)
 
 
 @pytest.mark.parametrize("then", ["raise RuntimeError('mine') from e", "return"])
