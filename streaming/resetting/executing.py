@@ -31,7 +31,7 @@ from streaming.run.skipping import LossKeeper
 from streaming.sinks.file import StagedFileSink, open_sink
 
 ANSWER_SECONDS = 15.0
-TAKES = 10  # a run that is alive, and not locked out, may write between our look and our take
+RETAKES = 10  # a run that is alive, and not locked out, writes between our look and our take
 
 
 def execute(places: Places, choose: Choose, reason: str, force: bool = False) -> Done:
@@ -47,7 +47,7 @@ def execute(places: Places, choose: Choose, reason: str, force: bool = False) ->
     sink = open_sink(places.sink) if places.sink else None
     store = open_store(places.store, places.session_seconds, ANSWER_SECONDS, places.retain_states)
     with closing(store), _told(places), nullcontext() if force else held(store, owner):
-        return _Reset(places, store, sink, owner).run(choose, why(reason))
+        return _Reset(places, store, sink, owner, force).run(choose, why(reason))
 
 
 def why(reason: str) -> str:
@@ -77,10 +77,10 @@ class _Reset:
     store: OffsetStore
     sink: StagedFileSink | None
     owner: Owner
+    force: bool
 
     def run(self, choose: Choose, why: str) -> Done:
-        self._look(choose)
-        manager = self._taken()
+        manager = self._taken(self._looked(choose))
         with fencing_told(manager):
             redone = self._settled(manager)
             before = manager.state
@@ -91,25 +91,29 @@ class _Reset:
         undo = f"offset_history.py {self.places.told} --undo"
         return Done(before, manager.state, chosen, redone, doubled, undo, notes)
 
-    def _look(self, choose: Choose) -> None:
-        """Raises what speaks against it, before anything is written."""
+    def _looked(self, choose: Choose) -> OffsetManager:
+        """Has read the register, and found nothing that speaks against it.  Raises what does: nothing is written."""
         manager = self._manager()
         state = check_places(self.places, manager.read(), self.sink)
         check_pending(self.places, state, self.sink)
-        check_staged(state, self.sink, manager.changed)
+        with suppress(FencedError) if self.force else nullcontext():
+            check_staged(state, self.sink, manager.changed)
         choose(once_settled(state))
+        return manager
 
-    def _taken(self) -> OffsetManager:
-        """The register is ours; what a run that is not locked out has done since the look is taken along."""
-        for left in reversed(range(TAKES)):
+    def _taken(self, manager: OffsetManager) -> OffsetManager:
+        """The register is ours.
+
+        Where a run may be alive, what it has written since the look is taken along.  Otherwise that ends it: one that
+        slept until others had gone on must not move what they have done.
+        """
+        for _ in range(RETAKES if self.force else 0):
+            with suppress(FencedError):
+                manager.take()
+                return manager
             manager = self._manager()
             check_pending(self.places, check_register(self.places, manager.read()), self.sink)
-            try:
-                manager.take()
-                break
-            except FencedError:
-                if not left:
-                    raise
+        manager.take()
         return manager
 
     def _settled(self, manager: OffsetManager) -> Manifest | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
-from offsets.errors import FencedError, RegisterError
+from offsets.errors import RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.protocol import phase
 from offsets.structs import State
@@ -59,11 +58,10 @@ def check_pending(places: Places, state: State, sink: StagedFileSink | None) -> 
 def check_staged(state: State, sink: StagedFileSink | None, changed: Callable[[], bool]) -> None:
     """Raises StagingLostError or StateDamagedError where the prepared batch could not be published after all.
 
-    Nothing if its manifest is gone because the register has `changed`: a run has published it meanwhile.
+    FencedError if its manifest is gone because the register has `changed`: a run has published it meanwhile.
     """
     if sink is not None and state.pending and state.pending.manifest:
-        with suppress(FencedError):
-            sink.read_manifest(state.pending.manifest, changed)
+        sink.read_manifest(state.pending.manifest, changed)
 
 
 def _owed(state: State) -> str:

@@ -112,9 +112,10 @@ def after_a_crash() -> Iterator[Tuple]:
 
 
 def resets() -> Iterator[Tuple]:
-    """A person begins a new generation while a batch is pending, and the launch that does it does not end."""
-    points = ("take.sent", "redo.manifest", "publish.each", "commit.sent", *Step("reset", writes=True).failpoints)
-    for store, point, action in product(STORES, points, ("kill", "freeze", "raise", "lose")):
+    """A person resets the offsets while a batch is pending; the script that does it is struck at any of its steps."""
+    steps = (*LAUNCH, PUBLISH, Step("commit", writes=True), Step("reset", writes=True))
+    points = [point for step in steps for point in step.failpoints]
+    for store, point, action in product(STORES, points, ("kill", "freeze", "lose")):
         if not any(rule.applies(STRONGEST, store, point, action) for rule in RULES[1:]):  # a run does not reset
             yield Tuple(STRONGEST, store, point, action, 1, PREPARED, reset=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,15 @@ import streaming.tasks.task
 from offsets.errors import BatchError, StreamError, UnavailableError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.webhdfs import WebHdfsFilesystem
-from offsets.manager import OffsetManager
-from offsets.stores import zookeeper_store
+from offsets.manager import OffsetManager, current_owner
+from offsets.stores import open_store, zookeeper_store
 from offsets.stores.log_store import FEWEST, LogStore
 from offsets.stores.zookeeper_session import Unknown
 from offsets.stores.zookeeper_store import ZookeeperStore
-from offsets.structs import OffsetRange, StagedFile
+from offsets.structs import OffsetRange, StagedFile, State
+from streaming.commands.places import of_job
+from streaming.resetting.executing import execute
+from streaming.resetting.values import Chosen
 from streaming.run.batches import Batches
 from streaming.run.launch import Launch
 from streaming.sinks.names import StagingPlace
@@ -154,17 +157,24 @@ def little_patience() -> None:
 
 
 def reset_by_the_second() -> None:
-    """The second launch is told by a person to begin a new generation at the beginning of the topic."""
-    real = Launch.with_lock
+    """Before the second launch a person resets the job to the beginning of its topic."""
+    real = Launch.run
 
-    def with_lock(self: Launch, root: Any, recipe: Any, sink: Any, manager: OffsetManager) -> str:
-        if (state := manager.read()) and state.epoch == 1:
-            start = {topic: dict.fromkeys(known.offsets, 0) for topic, known in state.topics.items()}
-            config, options = replace(self.config, starting_offsets=start), replace(self.options, recover="offsets")
-            return real(replace(self, config=config, options=options), root, recipe, sink, manager)
-        return real(self, root, recipe, sink, manager)
+    def run(self: Launch) -> str:
+        place = of_job(self.config)
+        with closing(open_store(place.store)) as store:
+            state = OffsetManager(store, current_owner("")).read()
+        if state and state.epoch == 1:
+            execute(place, at_the_beginning, "a test")
+        return real(self)
 
-    Launch.with_lock = with_lock  # type: ignore[method-assign]
+    Launch.run = run  # type: ignore[method-assign]
+
+
+def at_the_beginning(state: State) -> Chosen:
+    return Chosen(
+        {name: replace(topic, offsets=dict.fromkeys(topic.offsets, 0)) for name, topic in state.topics.items()}
+    )
 
 
 def short_upload() -> None:

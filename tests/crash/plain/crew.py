@@ -40,10 +40,17 @@ class Crew:
         self._listener.start()
 
     def start(
-        self, job: str, fault: Fault | None = None, consumed: str = "", planted: str = "", more: Sequence[str] = ()
+        self,
+        job: str,
+        fault: Fault | None = None,
+        consumed: str = "",
+        planted: str = "",
+        more: Sequence[str] = ("--available-now",),
+        script: str = "run_stream",
     ) -> int:
-        """The pid of a new launch; `more`: arguments."""
+        """The pid of a new launch, or of another of the operators' scripts; `more`: arguments."""
         told = {"job": job, "fault": fault and asdict(fault), "consumed": consumed, "planted": planted, "more": more}
+        told["script"] = script
         pid: int = self._ask("fork", told)
         return pid
 

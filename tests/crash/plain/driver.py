@@ -1,4 +1,4 @@
-"""One launch of the product in a process that was forked from the zygote: everything but Spark is the real thing.
+"""One run of a script of the product in a process that was forked from the zygote: all but Spark is the real thing.
 
 In Spark's place a loop asks the Runner for a batch and hands it an RDD look-alike, whose tasks run here, one by one.
 """
@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 
 import streaming.run.batches
 from offsets import failpoints
-from streaming.commands.run_stream import main
 from streaming.run.runner import Runner
 from tests.crash.plain.faults import Fault, Trap
 from tests.crash.plain.places import Folder
@@ -52,7 +51,7 @@ def run_batches(_: None, runner: Runner) -> None:
 
 
 def launch(told: Mapping[str, Any]) -> int:
-    """`told`: `job`, `more` arguments, perhaps `fault`, `consumed` (a sink to move files away in), `planted`."""
+    """`told`: `script`, `job`, `more` arguments, perhaps `fault`, `consumed` (a sink to move files from), `planted`."""
     streaming.run.batches.spark = no_spark  # type: ignore[assignment]
     streaming.run.batches.run_batches = run_batches  # type: ignore[assignment]
     if planted := told.get("planted"):
@@ -62,7 +61,9 @@ def launch(told: Mapping[str, Any]) -> int:
     fault = Fault(**told["fault"]) if told.get("fault") else None
     consumed = told.get("consumed")
     failpoints.arm(Trap(fault, Folder(consumed).consume if consumed else None))
-    return main("", [told["job"], "--available-now", *told["more"]])
+    script = importlib.import_module(f"streaming.commands.{told['script']}")
+    status: int = script.main("", [told["job"], *told["more"]])
+    return status
 
 
 def run(told: Mapping[str, Any]) -> None:

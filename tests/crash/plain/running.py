@@ -9,8 +9,7 @@ a planted bug patches there what it likes, and must turn up in `outcome.violated
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.crash.invariants import violated
@@ -33,7 +32,7 @@ class Tuple:
 
     `earlier`: a launch before is killed there, so that this one begins with what it has left.  `second`: there the one
     that takes over from a frozen one is killed.  `consumed`: a consumer moves each file away as it is published.
-    `reset`: the launch with the fault is to begin a new generation at offset 0 of every partition.
+    `reset`: the fault is that of a person's reset_offsets.py, which takes every partition back to its beginning.
     """
 
     profile: Profile
@@ -91,7 +90,7 @@ class _Run:
         self.crew.said()
         if self.case.earlier:
             self._end("earlier", self._start(Fault(self.case.earlier, "kill"), consumed, planted), "crash")
-        first = self._start(fault, consumed, planted, self._reset() if self.case.reset else ())
+        first = self._reset(fault, planted) if self.case.reset else self._start(fault, consumed, planted)
         status = self.crew.wait(first)
         if status is None:
             self._freeze(first, consumed, planted)
@@ -125,13 +124,12 @@ class _Run:
         """Whether the frozen one had not read the register: then it is, woken, just the next launch."""
         return self.case.point in BEFORE_READ
 
-    def _reset(self) -> tuple[str, ...]:
-        produced = self.evidence.produced
-        offsets = {produced.topic: dict.fromkeys(map(str, produced.ends), 0)}
-        return "--recover", "offsets", "--set", f"source.startingOffsets={json.dumps(offsets)}"
+    def _reset(self, fault: Fault, planted: str) -> int:
+        words = ("--all-topics", "--to-earliest", "--execute")
+        return self.crew.start(self.job, fault, "", planted, words, "reset_offsets")
 
-    def _start(self, fault: Fault | None, consumed: str, planted: str, more: Sequence[str] = ()) -> int:
-        return self.crew.start(self.job, fault, consumed, planted, more)
+    def _start(self, fault: Fault | None, consumed: str, planted: str) -> int:
+        return self.crew.start(self.job, fault, consumed, planted)
 
     def _end(self, what: str, pid: int, when: str) -> None:
         self._note(what, self.crew.wait(pid), when)

@@ -17,6 +17,8 @@ from typing import Any
 
 import offsets.filesystems.webhdfs
 import offsets.stores.zookeeper_store
+import streaming.commands.reset_offsets
+import streaming.commands.run_stream
 import streaming.fetching.librdkafka
 import streaming.formats
 import tests.crash.plain.function
@@ -24,6 +26,7 @@ from tests.crash.plain import driver
 
 PRELOADED = (offsets.filesystems.webhdfs, offsets.stores.zookeeper_store, streaming.fetching.librdkafka)
 PRELOADED += (streaming.formats, tests.crash.plain.function)
+PRELOADED += (streaming.commands.run_stream, streaming.commands.reset_offsets)
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
