@@ -2,12 +2,19 @@
 """Shows what became of a job's offsets: commits, resets, takeovers and losses, with who, when and which ranges.
 
 It reads only and takes no lock; run it beside a live run whenever you like. The newest stands last.
+With --undo --execute it changes something: it undoes the last reset.
 
 examples:
   offset_history.py job.cfg
   offset_history.py job.cfg --limit 500 --topic orders:0,1         what moved these partitions, among the newest 500
   offset_history.py job.cfg --format csv                           a line a partition that moved
   offset_history.py --store zookeeper://zk1:2181/apps/orders --sink webhdfs://namenode:9870/lake/orders --format json
+  offset_history.py job.cfg --undo                                 what an undo of the last reset would move
+  offset_history.py job.cfg --undo --execute --reason "wrong day"  undoes it: a reset to the very offsets before it
+
+--undo works while nothing was committed behind the reset, of resets by hand and by source.startFresh; an undo can be
+undone the same way. Later it is refused, and shows the plain reset that would do: of the partitions that were moved, to
+where they were, as a table and as a command. A live run is refused with 75, as by reset_offsets.py; --force fences it.
 
 kinds:
   create    the first register        takeover  a launch, or a reset, has taken it: older drivers are fenced
@@ -19,8 +26,10 @@ next. A store in ZooKeeper keeps one state, so older ones are told from the sink
 and without the reasons of resets, and takeovers from the reports of runs that ended by themselves.
 
 exit status:
-  0 shown   1 refused, e.g. no rights   2 configuration   3 the register is damaged; older states are shown
+  0 shown, or undone   1 refused: no rights, or --undo of a reset behind which something was committed
+  2 configuration   3 the register is damaged (older states are shown), or it does not belong to the sink
   69 the store did not answer, or the sink did not: then what the store knows is shown
+  75 a run holds the lock, or another one has written meanwhile
 """
 
 import sys

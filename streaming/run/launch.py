@@ -96,7 +96,7 @@ class Launch:
         sink.check_writable()
         snapshot = self._admit(sink, manager)
         log.info("%s from %s, run %s of %s", OURS, root, progress.run_id, config.name)
-        progress.at_home = True
+        progress.at_home, progress.taken = True, manager.state
         committer = self._redone(sink, manager)
         losses = LossKeeper(manager, sink, progress.losses)
         losses.write_down()

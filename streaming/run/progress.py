@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from offsets.snapshot import Snapshot
-from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, TopicPartition
+from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, State, TopicPartition
 from streaming.config.job import JobConfig
 from streaming.sinks.names import is_data
 from streaming.source.open_transactions import TransactionWatch
@@ -90,6 +90,7 @@ class RunProgress:
     skipped: int = 0
     busy_seconds: float = 0.0
     at_home: bool = False  # register and sink are known to belong together: the sink may keep the report
+    taken: State | None = None  # the register as this run took it over
     redone: int = 0  # batches that an earlier run left prepared and this one finished
     start: Offsets = field(default_factory=dict)
     end: Offsets = field(default_factory=dict)
@@ -144,6 +145,7 @@ class RunProgress:
             "deliveryGuarantee": self.guarantee,
             "runId": self.run_id,
             "timestamp": self._timestamp,
+            "takeover": self.taken and takeover(self.taken),
             "batches": self.batches,
             "redoneBatches": self.redone,
             "numInputRows": self.records,
@@ -170,6 +172,20 @@ class RunProgress:
             "exitStatus": exit_status,
             "exitReason": exit_reason,
         }
+
+
+def takeover(taken: State) -> dict[str, Any]:
+    """Who took the register over, when, and what it was: where no store keeps that, the reports of runs do."""
+    at = datetime.fromtimestamp(taken.time_ms / 1000, timezone.utc).isoformat(timespec="milliseconds")
+    return {
+        "timestamp": at,
+        "generation": taken.generation,
+        "epoch": taken.epoch,
+        "nextBatch": taken.seq,
+        "host": taken.owner.host,
+        "pid": taken.owner.pid,
+        "since": taken.owner.started,
+    }
 
 
 def loss_objects(record: LossRecord) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from offsets.stores import open_store
 from offsets.stores.base import MemoryStore
 from offsets.structs import LossRecord, LostRange, Manifest, OffsetRange, TopicState
 from streaming.commands import offset_history
+from streaming.run.progress import RunProgress
 from streaming.run.skipping import LossKeeper
+from streaming.sinks.runs import keep_report
 from tests.contract.file_places import tree
 from tests.contract.lakes import TOPIC_ID, Lake, killed_at
 
@@ -313,3 +317,31 @@ def test_another_application_s_sink(lake: Lake, show: Show, tmp_path: Path) -> N
         False,
         True,
     )
+
+
+def test_takeovers_from_the_reports_of_runs(lake: Lake, show: Show, tmp_path: Path) -> None:
+    """Where the store keeps no older states: who took over, when, and so whose the commits of that epoch are."""
+    ran = []
+    for _ in range(2):
+        progress = RunProgress("job", uuid.uuid4().hex, "sink")
+        lake.launch()
+        progress.taken = lake.manager.state
+        lake.run(1)
+        keep_report(lake.filesystem, progress.summary(0, "done"), 9)
+        ran.append(progress)
+    keep_report(lake.filesystem, {**progress.summary(0, "done"), "runId": "0" * 32, "takeover": {"epoch": "x"}}, 9)
+    keep_report(lake.filesystem, RunProgress("job", "1" * 32, "sink").summary(75, "not its turn"), 9)
+    shown = json.loads(show("--format", "json")[1])["events"]
+    forget(tmp_path)
+    told = json.loads(show("--format", "json")[1])["events"]
+    assert [(e["kind"], e["epoch"], e["batch"]) for e in told] == [
+        ("takeover", 2, 0),
+        ("commit", 2, 0),
+        ("takeover", 3, 1),
+        ("commit", 3, 1),
+    ]
+    assert [e for e in told if e["kind"] == "takeover"] == [
+        {**e, "owner": {**e["owner"], "runId": run.run_id}}
+        for e, run in zip([e for e in shown if e["kind"] == "takeover" and e["epoch"] > 1], ran, strict=True)
+    ]
+    assert {e["owner"]["pid"] for e in told} == {os.getpid()}

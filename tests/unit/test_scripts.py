@@ -22,6 +22,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
         "show_offsets",
         "pause_job",
         "reset_offsets",
+        "offset_history",
         "produce_transactions",
         "produce_json_lines",
         "produce_sequence",
