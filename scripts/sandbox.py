@@ -5,7 +5,7 @@
     scripts/sandbox.py up kafka           start only Kafka
     scripts/sandbox.py up postgres        start only PostgreSQL (needs the packages of the extra `test`)
     scripts/sandbox.py status             which run, with their logs
-    eval "$(scripts/sandbox.py env)"      KAFKA_BOOTSTRAP_SERVERS, ZOOKEEPER, ... in your shell
+    eval "$(scripts/sandbox.py env)"      KAFKA_BOOTSTRAP_SERVERS, ZOOKEEPER, WEBHDFS, HDFS_URL in your shell
     scripts/sandbox.py down               end them; the data stays, delete its folder to start afresh
 
 Exit status: 0 done; 1 a server did not start or its jars could not be fetched; 2 wrong option.
