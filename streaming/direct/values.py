@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from offsets import structs
+from streaming.records import Message
 
 Decoder = Callable[[Any], Any]
 
@@ -64,8 +65,8 @@ class KafkaMessageAndMetadata:
         topic: str,
         partition: int,
         offset: int,
-        key: bytes | None,
-        message: bytes | None,
+        key: Any,
+        message: Any,
         keyDecoder: Decoder = utf8_decoder,
         valueDecoder: Decoder = utf8_decoder,
     ) -> None:
@@ -81,5 +82,33 @@ class KafkaMessageAndMetadata:
     def message(self) -> Any:
         return self._value_decoder(self._message)
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # Decoders may be lambdas, which Spark's pickle of elements does not take: what is handed on is decoded.
+        return _decoded, (self.topic, self.partition, self.offset, self.key, self.message)
+
     def __repr__(self) -> str:
         return f"KafkaMessageAndMetadata(topic: {self.topic}, partition: {self.partition}, offset: {self.offset})"
+
+
+def _decoded(topic: str, partition: int, offset: int, key: Any, message: Any) -> KafkaMessageAndMetadata:
+    return KafkaMessageAndMetadata(topic, partition, offset, key, message, _as_it_is, _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def elements(
+    key_decoder: Decoder, value_decoder: Decoder, handler: Callable[[KafkaMessageAndMetadata], Any] | None
+) -> Callable[[Message], Any]:
+    """Executor: what a stream or RDD is made of, from a message."""
+
+    def pair(message: Message) -> tuple[Any, Any]:
+        return key_decoder(message.key()), value_decoder(message.value())
+
+    def handled(message: Message) -> Any:
+        place = (message.topic(), message.partition(), message.offset())
+        given = KafkaMessageAndMetadata(*place, message.key(), message.value(), key_decoder, value_decoder)
+        return handler(given)  # type: ignore[misc]
+
+    return pair if handler is None else handled

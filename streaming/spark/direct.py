@@ -10,22 +10,39 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from offsets.errors import BatchError
 from offsets.structs import OffsetRange
 
 if TYPE_CHECKING:
-    from pyspark import RDD
+    from pyspark import RDD, SparkContext
     from pyspark.streaming import DStream, StreamingContext
 
 PlanFunction = Callable[[datetime], Sequence[OffsetRange]]
 
 
-class PlannedRanges:
-    """Calls the plan function once per batch time and remembers only the newest answer.  Driver only, thread-safe.
+class OfThisRun:
+    """What Spark calls for each batch, and writes into a checkpoint if state operators need one: nothing of it.
 
-    Pickles without its SparkContext, as state operators need it.
+    Another run that is begun from the checkpoint is refused: how far the first one had come is not in it, and its
+    clients, with their secrets, must not be.
     """
+
+    def __reduce__(self) -> tuple[type[_OfAnotherRun], tuple[()]]:
+        return _OfAnotherRun, ()
+
+
+class _OfAnotherRun:
+    def __call__(self, *_: object) -> NoReturn:
+        raise BatchError(
+            "a direct stream cannot be recovered from a checkpoint of Spark Streaming, which has no offsets of it; "
+            "make a new StreamingContext, and begin the stream where your results end (fromOffsets)"
+        )
+
+
+class PlannedRanges:
+    """Calls the plan function once per batch time and remembers only the newest answer.  Driver only, thread-safe."""
 
     def __init__(self, plan: PlanFunction, report: Callable[[datetime, Sequence[OffsetRange]], None]) -> None:
         self._plan, self._report = plan, report
@@ -49,10 +66,22 @@ def millis(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
+class _RangesAt(OfThisRun):
+    """The RDD of a batch time's ranges, partition i holding exactly the i-th; None if there are none."""
+
+    def __init__(self, sc: SparkContext, planned: PlannedRanges) -> None:
+        self._sc, self._planned = sc, planned
+
+    def __call__(self, time: datetime) -> RDD[OffsetRange] | None:
+        ranges = self._planned.at(time)
+        return self._sc.parallelize(list(ranges), len(ranges)) if ranges else None
+
+
 def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRange]:
     """A genuine DStream whose batches are RDDs of OffsetRange, partition i holding exactly the i-th range.
 
-    `plan` runs on the driver, once per batch time, and must not raise; no ranges means no batch and no Spark job.
+    `plan` runs on the driver, once per batch time; no ranges means no batch and no Spark job.  If it raises, there is
+    no batch either, and Spark hands the error to whoever waits for the StreamingContext.
     """
     from pyspark.streaming.dstream import TransformedDStream
     from pyspark.streaming.util import TransformFunction
@@ -60,10 +89,6 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
     sc = ssc.sparkContext
     ticks = ssc.queueStream([], default=sc.emptyRDD())
     planned = PlannedRanges(plan, InputPage(ssc, ticks).show)
-
-    def ranges_of(time: datetime) -> RDD[OffsetRange] | None:
-        ranges = planned.at(time)
-        return sc.parallelize(list(ranges), len(ranges)) if ranges else None
 
     # Handing on the parent's RDD, which nobody looks at, is most of what a tick costs.
     class OfTime(TransformFunction):
@@ -78,7 +103,7 @@ def range_stream(ssc: StreamingContext, plan: PlanFunction) -> DStream[OffsetRan
             made = jvm.PythonTransformedDStream(ticks._jdstream.dstream(), OfTime(sc, self.func))
             return made.asJavaDStream()
 
-    return DirectKafkaDStream(ticks, ranges_of)  # type: ignore[arg-type]  # None: no batch
+    return DirectKafkaDStream(ticks, _RangesAt(sc, planned))  # type: ignore[arg-type]  # None: no batch
 
 
 class InputPage:

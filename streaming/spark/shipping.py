@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 PACKAGES = ("offsets", "streaming")
+ARCHIVE = "kafka-direct-streaming.zip"
 
 
 def check_user_code(config: JobConfig) -> None:
@@ -72,6 +73,11 @@ def build_zip(root: Path, packages: Iterable[str], target: Path) -> Path:
 
 def ship(sc: SparkContext, root: Path, functions: Iterable[str], job_folder: Path, scratch: Path) -> None:
     """Every task started from now on can import our packages, and code of the job that lies beside its file."""
-    sc.addPyFile(str(build_zip(root, PACKAGES, scratch / "kafka-direct-streaming.zip")))
+    ship_ours(sc, root, scratch)
     for own in sorted({found for function in functions if (found := beside(function, job_folder))}):
         sc.addPyFile(str(build_zip(job_folder, [own.name], scratch / f"{own.name}.zip") if own.is_dir() else own))
+
+
+def ship_ours(sc: SparkContext, root: Path, scratch: Path) -> None:
+    """Every task started from now on can import our packages.  `scratch` must outlive the context."""
+    sc.addPyFile(str(build_zip(root, PACKAGES, scratch / ARCHIVE)))

@@ -1,0 +1,170 @@
+"""KafkaUtils on real Kafka and Spark: what a program for PySpark 2.4 sees, asserted against literals."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from pyspark import RDD, SparkConf, SparkContext
+from pyspark.streaming import DStream, StreamingContext
+
+from offsets.errors import BatchError
+from servers.daemon import wait_for
+from servers.kafka_server import Kafka
+from streaming.kafka_utils import KafkaUtils
+from tests.integration.jobs import SECONDS, Topics
+
+Pair = tuple[str | None, str | None]
+INTERVAL = 0.5
+FIRST: list[Pair] = [("a", "0"), ("b", "1"), ("a", "2"), ("b", "3"), ("a", "4"), ("b", "5")]
+SECOND: list[Pair] = [("a", "10"), ("b", "11"), ("c", None)]
+
+
+@pytest.fixture(scope="module")
+def sc(java_home: Path) -> Iterator[SparkContext]:
+    """Two records a batch of each partition, at most."""
+    conf = SparkConf().setMaster("local[2]").setAppName("kafka-utils").set("spark.ui.enabled", "false")
+    conf.set("spark.streaming.kafka.maxRatePerPartition", str(round(2 / INTERVAL)))
+    conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+    context = SparkContext(conf=conf)
+    yield context
+    context.stop()
+    end_jvm()
+
+
+def end_jvm() -> None:
+    """pyspark itself keeps it until the process ends."""
+    gateway = SparkContext._gateway
+    SparkContext._gateway = SparkContext._jvm = None
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(30)
+
+
+@pytest.fixture
+def ssc(sc: SparkContext) -> Iterator[StreamingContext]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        context = StreamingContext(sc, INTERVAL)  # type: ignore[arg-type]
+    yield context
+    context.stop(stopSparkContext=False, stopGraceFully=False)
+
+
+def produce(kafka: Kafka, topic: str, *partitions: Sequence[Pair]) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    for partition, records in enumerate(partitions):
+        for key, value in records:
+            producer.produce(topic, value, key, partition)
+    assert producer.flush(60) == 0
+
+
+class Seen:
+    """What outputs were given, batch by batch."""
+
+    def __init__(self) -> None:
+        self.batches: dict[str, list[Any]] = defaultdict(list)
+
+    def collect(self, name: str, stream: DStream[Any]) -> None:
+        """The sorted elements of each batch of `stream`."""
+        seen = self.batches[name]
+        stream.foreachRDD(lambda rdd: seen.append(sorted(rdd.collect(), key=repr)))
+
+    def first(self, number: int) -> dict[str, list[Any]]:
+        """Waits for so many batches of each output."""
+        wait_for(lambda: all(len(of) >= number for of in self.batches.values()), SECONDS, f"{number} batches")
+        return {name: of[:number] for name, of in self.batches.items()}
+
+
+def spans(rdd: RDD[Any]) -> list[tuple[int, int, int]]:
+    """Its offset ranges, without the topic."""
+    return [(r.partition, r.fromOffset, r.untilOffset) for r in rdd.offsetRanges()]  # type: ignore[attr-defined]
+
+
+def why(rdd: RDD[Any]) -> str:
+    """Why it has no offset ranges, up to the operation's name."""
+    with pytest.raises(BatchError, match="no offset ranges: ") as e:
+        rdd.offsetRanges()  # type: ignore[attr-defined]
+    return str(e.value).partition(" after ")[2].partition("; take them")[0]
+
+
+def test_operations(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: StreamingContext, tmp_path: Path) -> None:
+    """DStream's operations on a direct stream, and queueStream beside it, each batch as it must be.
+
+    All outputs see the same batches: each is planned once.
+    """
+    topic = topics.create(2)
+    produce(kafka, topic, FIRST, SECOND)
+    params = {"metadata.broker.list": kafka.bootstrap, "auto.offset.reset": "smallest"}
+    ssc.checkpoint(str(tmp_path / "checkpoint"))  # the inverse function needs one, and so everything must pickle
+    seen, window = Seen(), 2 * INTERVAL
+    ranges: dict[str, list[Any]] = defaultdict(list)
+
+    def first_transform(rdd: RDD[Any]) -> RDD[Any]:
+        ranges["transform"].append(spans(rdd))
+        return rdd.map(lambda kv: kv[0])
+
+    def output(time: datetime, rdd: RDD[Any]) -> None:
+        ranges["output"].append(spans(rdd.map(lambda kv: kv).filter(bool).cache().mapPartitions(list)))
+        ranges["lost"].append({why(rdd.groupByKey(1)), why(rdd.union(rdd)), why(rdd.coalesce(1)), why(rdd.zip(rdd))})
+        seen.batches["all"].append(rdd.collect())
+
+    seen.batches["all"]
+    stream = KafkaUtils.createDirectStream(ssc, [topic], params)
+    pairs = stream.filter(lambda kv: kv[1] is not None).map(lambda kv: (kv[0], int(kv[1])))
+    beside = [sc.parallelize([("a", "w")]), sc.parallelize([("a", "x"), ("d", "y")])]
+    stream.foreachRDD(output)
+    pairs.foreachRDD(lambda rdd: ranges["narrow"].append(spans(rdd)))
+    stream.window(window).foreachRDD(lambda rdd: ranges["window"].append(why(rdd)))
+    seen.collect("pairs", pairs)
+    seen.collect("transform", stream.transform(first_transform))
+    seen.collect("window", pairs.map(lambda kv: kv[1]).window(window))
+    seen.collect("count", stream.window(window, window).count())
+    seen.collect("union", stream.union(ssc.queueStream([sc.parallelize([("q", "0")])], default=sc.emptyRDD())))
+    seen.collect("join", pairs.join(ssc.queueStream(beside, default=sc.emptyRDD()), 1))
+    seen.collect("reduce", pairs.reduceByKeyAndWindow(operator.add, None, window, INTERVAL, 1))
+    seen.collect(
+        "inverse", pairs.reduceByKeyAndWindow(operator.add, operator.sub, window, INTERVAL, 1, lambda kv: kv[1])
+    )
+    ssc.start()
+    found = seen.first(5)
+
+    assert found["all"] == [
+        [("a", "0"), ("b", "1"), ("a", "10"), ("b", "11")],
+        [("a", "2"), ("b", "3"), ("c", None)],
+        [("a", "4"), ("b", "5")],
+        [],
+        [],
+    ]
+    assert found["pairs"] == [
+        [("a", 0), ("a", 10), ("b", 1), ("b", 11)],
+        [("a", 2), ("b", 3)],
+        [("a", 4), ("b", 5)],
+        [],
+        [],
+    ]
+    assert found["transform"] == [["a", "a", "b", "b"], ["a", "b", "c"], ["a", "b"], [], []]
+    assert found["window"] == [[0, 1, 10, 11], [0, 1, 10, 11, 2, 3], [2, 3, 4, 5], [4, 5], []]
+    assert found["count"] == [[7], [2], [0], [0], [0]]
+    assert found["union"] == [
+        [("a", "0"), ("a", "10"), ("b", "1"), ("b", "11"), ("q", "0")],
+        [("a", "2"), ("b", "3"), ("c", None)],
+        [("a", "4"), ("b", "5")],
+        [],
+        [],
+    ]
+    assert found["join"] == [[("a", (0, "w")), ("a", (10, "w"))], [("a", (2, "x"))], [], [], []]
+    sums = [[("a", 10), ("b", 12)], [("a", 12), ("b", 15)], [("a", 6), ("b", 8)], [("a", 4), ("b", 5)], []]
+    assert found["reduce"] == found["inverse"] == sums
+
+    planned = [[(0, 0, 2), (1, 0, 2)], [(0, 2, 4), (1, 2, 3)], [(0, 4, 6), (1, 3, 3)], *[[(0, 6, 6), (1, 3, 3)]] * 2]
+    assert ranges["transform"][:5] == ranges["output"][:5] == ranges["narrow"][:5] == planned
+    shuffle = "a shuffle (reduceByKey, groupByKey, join, partitionBy, repartition, sortBy, ...)"
+    assert ranges["lost"][:5] == [{shuffle, "union() or window()", "coalesce() or repartition()", "zip()"}] * 5
+    assert set(ranges["window"]) == {"union() or window()"}
