@@ -43,10 +43,7 @@ class Produced:
 
 def produce(bootstrap: str, topic: str) -> Produced:
     """Makes and fills the topic."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
-        future.result(30)
-    wait_for(lambda: leaders(admin, topic) == PARTITIONS, 30, f"{topic} to be created")
+    make(bootstrap, topic, PARTITIONS)
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic})
     producer.init_transactions(60)
     committed: dict[Place, Content] = {}
@@ -64,6 +61,14 @@ def produce(bootstrap: str, topic: str) -> Produced:
         else:
             producer.abort_transaction(60)
     return Produced(topic, committed, ends(bootstrap, topic))
+
+
+def make(bootstrap: str, topic: str, partitions: int) -> None:
+    """An empty topic, of which each partition has its leader."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        future.result(30)
+    wait_for(lambda: leaders(admin, topic) == partitions, 30, f"{topic} to be created")
 
 
 def leaders(admin: AdminClient, topic: str) -> int:

@@ -1,0 +1,154 @@
+"""Rows in PostgreSQL and their offsets, whatever is killed: in one transaction the table equals the topic.
+
+Without it, what the weaker guarantees permit happens in the batch in flight and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from offsets.structs import State
+from servers.kafka_server import Kafka
+from servers.postgres_server import Postgres
+from tests.crash.plain.crew import Crew
+from tests.crash.plain.faults import Fault
+from tests.crash.plain.sql_world import Topic, World, fill, offsets
+from tests.crash.seed import SEED
+
+FEW, MANY = 1_200, 300_000  # records
+MakeWorld = Callable[[Topic], World]
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    crew = Crew()
+    yield crew
+    crew.close()
+
+
+@pytest.fixture(scope="module")
+def few(kafka: Kafka) -> Topic:
+    return fill(kafka.bootstrap, FEW)
+
+
+@pytest.fixture(scope="module")
+def many(kafka: Kafka) -> Topic:
+    return fill(kafka.bootstrap, MANY)
+
+
+@pytest.fixture
+def world(postgres: Postgres, tmp_path: Path) -> MakeWorld:
+    return lambda topic: World(postgres, topic, tmp_path / "job", f"crash_{uuid.uuid4().hex}")
+
+
+def test_table_equals_topic_wherever_it_is_killed(kafka: Kafka, crew: Crew, few: Topic, world: MakeWorld) -> None:
+    """Rows staged, rows in the open transaction, the transaction done and nobody told: all once, and nothing left."""
+    here = world(few)
+    job = here.lay_out(kafka.bootstrap, "RowsDie", "exactly-once", batch=240)
+    deaths = (Fault("task.return", "kill", 6), None, Fault("commit.sent", "kill", 1))
+    seqs = []
+    for fault in deaths:
+        if fault is None:
+            Path(job).with_suffix(".die").touch()
+        assert crew.wait(crew.start(job, fault)) == -signal.SIGKILL, crew.said()
+        (state,) = here.states(1)
+        assert state.pending is None
+        assert here.received().keys() == {(p, o) for p, until in offsets(state).items() for o in range(until)}
+        seqs.append(state.seq)
+    assert seqs == [1, 1, 2]  # of which the last was committed and nobody told
+    assert crew.wait(crew.start(job)) == 0, crew.said()
+    assert here.received() == dict.fromkeys(few.places, 1)
+    assert here.staged() == []
+
+
+@dataclass
+class Hunt:
+    """Kills launches at moments of a seed's choice, while they move batches; `states`: the register after each."""
+
+    world: World
+    crew: Crew
+    job: str
+    random: random.Random
+    states: list[list[State]] = field(default_factory=list)  # newest first
+    staged: int = 0  # kills that have left staged rows
+
+    def run(self, kills: int) -> None:
+        """`kills` of them, then a launch that ends by itself."""
+        while len(self.states) < kills:
+            pid = self.crew.start(self.job)
+            self._wait_for_work()
+            time.sleep(self.random.uniform(0, 0.4))
+            os.kill(pid, signal.SIGKILL)
+            assert self.crew.wait(pid) == -signal.SIGKILL, self.crew.said()
+            self.states.append(self.world.states(3))
+            self.staged += bool(self.world.staged())
+        assert not self.finished(), "it was done before the last kill"
+        assert self.crew.wait(self.crew.start(self.job)) == 0, self.crew.said()
+
+    def finished(self) -> bool:
+        return sum(offsets(self.states[-1][0]).values()) == self.world.topic.records
+
+    def _wait_for_work(self) -> None:
+        """Until the launch has taken the register."""
+        epoch = self.states[-1][0].epoch if self.states else 0
+        deadline = time.monotonic() + 120
+        while not (found := self.world.states(1)) or found[0].epoch <= epoch:
+            assert time.monotonic() < deadline, self.crew.said()
+            time.sleep(0.01)
+
+
+def hunted(world: World, crew: Crew, kafka: Kafka, sink: str, guarantee: str, batch: int, kills: int) -> Hunt:
+    job = world.lay_out(kafka.bootstrap, sink, guarantee, batch)
+    hunt = Hunt(world, crew, job, random.Random(SEED))
+    hunt.run(kills)
+    return hunt
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_thirty_kills(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
+    """300,000 records under exactly-once and 30 kills at any moment: the table is the topic, and nothing is left."""
+    hunt = hunted(world(many), crew, kafka, "Rows", "exactly-once", 4_000, 30)
+    print(f"{hunt.staged} of 30 kills have left staged rows; seed {SEED}")
+    assert hunt.staged > 5
+    assert hunt.world.received() == dict.fromkeys(many.places, 1)
+    assert hunt.world.staged() == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_at_least_once_doubles_what_was_in_flight(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
+    """Nothing is lost; what is there twice was in the batch that a kill interrupted."""
+    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-least-once", 4_000, 20)
+    found = hunt.world.received()
+    doubled = {place for place, times in found.items() if times > 1}
+    assert set(found) == set(many.places)
+    assert doubled, f"no kill has hit a batch in flight; seed {SEED}"
+    starts = [offsets(states[0]) for states in hunt.states]
+    assert not {
+        place for place in doubled if not any(start[place[0]] <= place[1] < start[place[0]] + 4_000 for start in starts)
+    }
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_at_most_once_loses_what_was_in_flight(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
+    """Nothing is there twice; what is missing was in the batch that a kill interrupted."""
+    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-most-once", 4_000, 20)
+    found = hunt.world.received()
+    lost = set(many.places) - set(found)
+    assert set(found.values()) == {1}
+    assert lost, f"no kill has hit a batch in flight; seed {SEED}"
+    spans = [(offsets(now), offsets(before)) for now, before, *_ in hunt.states]
+    assert not {
+        place for place in lost if not any(before[place[0]] <= place[1] < now[place[0]] for now, before in spans)
+    }
