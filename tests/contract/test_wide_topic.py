@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from demonstration.launches import ROOT, environment
@@ -46,3 +47,15 @@ def test_show_offsets(wide: tuple[str, list[str]], form: str) -> None:
         rows = json.loads(said)["partitions"]
         assert [sum(row["lag"] for row in rows), len(rows)] == [LAGGING, PARTITIONS]
     assert said.count(topic) >= PARTITIONS
+
+
+@pytest.mark.parametrize("mode", [["--to-latest"], ["--by-duration", "PT1H"], ["--from-file"]], ids=" ".join)
+def test_reset_offsets(wide: tuple[str, list[str]], mode: list[str], tmp_path: Path) -> None:
+    """A dry run shows where every partition would go; a file of as many offsets is read."""
+    topic, places = wide
+    file = tmp_path / "offsets.json"
+    file.write_text(json.dumps({topic: dict.fromkeys(map(str, range(PARTITIONS)), 0)}, indent=1))
+    more = [str(file)] if mode == ["--from-file"] else ["--all-topics"]
+    said = timed("reset_offsets.py", *places, *mode, *more)
+    assert said.count(topic) >= PARTITIONS
+    assert f"{0 if '--to-latest' not in mode else LAGGING:,} records at most" in said
