@@ -48,11 +48,15 @@ class Database:
         self._has_tables = False
         self.engine = self._sqlite() if self.path else self._postgresql()
 
+    def exists(self) -> bool:
+        """Whether there is a file, for SQLite."""
+        return not self.path or os.path.exists(self.path)
+
     def make_tables(self, until: Deadline) -> None:
         """Makes what is not there yet: SQLite's file, the tables of registers."""
         if self._has_tables:
             return
-        if self.path and not os.path.exists(self.path):
+        if not self.exists():
             self._make_file()
         with self.connected(until) as connection, self.answering(until), connection.begin():
             if not have_tables(connection):
@@ -62,7 +66,7 @@ class Database:
     @contextmanager
     def looking(self, until: Deadline) -> Iterator[Connection | None]:
         """A connection to read the tables; None if they were never made."""
-        if self.path and not os.path.exists(self.path):
+        if not self.exists():
             yield None
             return
         with self.connected(until, reading=True) as connection, self.answering(until):

@@ -10,11 +10,12 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from offsets import disk
 from offsets.errors import StateDamagedError, StoreError, StreamError, UnavailableError
+from offsets.stores.verdicts import other_register
 
 # PostgreSQL's classes of SQLSTATE: connection, serialization and deadlock, resources, locks, operator's doing.
 _PASSING_CLASSES = ("08", "40", "53", "55", "57")
 _PASSING = ("25P03",)  # idle in a transaction for too long
-_FULL = "53100"
+_FULL, _NO_TABLE = "53100", "42P01"
 _POSTGRES = {
     "42501": "grant this user CREATE on the schema, and SELECT, INSERT, UPDATE and DELETE on the tables kds_*",
     "25006": "the server takes no writes: name the primary one in [offsets] store",
@@ -51,6 +52,8 @@ def explained(error: DBAPIError | TimeoutError, url: str, path: str = "") -> Str
             return StateDamagedError(f"{path} is not a database of SQLite, or is damaged: {said}", "restore it")
         return StoreError(f"offset store: {path}: {said}", disk.remedy(_ERRNO.get(code), os.path.dirname(path)))
     state = str(getattr(getattr(error, "orig", None), "sqlstate", None))
+    if state == _NO_TABLE:
+        return other_register(url, "its tables are gone")
     remedy = _POSTGRES.get(state, "mend in the database what it complains of, and launch again")
     return StoreError(f"offset store {url}: {said}", remedy)
 

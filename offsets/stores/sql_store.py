@@ -8,7 +8,6 @@ first attempt was rolled back, or waits for its end with the row locked, and onl
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +132,8 @@ class SqlStore:
         """Raises _Refused if the row is not as expected: nothing was done; UnavailableError if that is not known."""
         if expected is None:
             self._database.make_tables(until)
+        elif not self._database.exists():
+            raise _Refused
         with self._database.connected(until) as connection:
             with self._database.answering(until):
                 transaction = connection.begin()
@@ -144,16 +145,17 @@ class SqlStore:
 
     def _swap(self, connection: Connection, expected: Versioned | None, written: Versioned) -> None:
         """Advances the row, which stays locked; writes the state, and deletes those that are due."""
-        values = {"version": written.version, "digest": digest(written.state)}
         key = {"name": self._name, "incarnation": written.incarnation}
         if expected is None:
             try:
-                connection.execute(insert(REGISTERS).values(**key, **values))
+                connection.execute(insert(REGISTERS).values(**key, version=written.version))
             except IntegrityError:
                 raise _Refused from None
         else:
-            there = {**key, "version": expected.version, "digest": digest(expected.state)}
-            if connection.execute(update(REGISTERS).filter_by(**there).values(**values)).rowcount != 1:
+            then = {**key, "version": expected.version}
+            same = select(STATES.c.version).filter_by(**then, state=expected.state).exists()
+            advance = update(REGISTERS).filter_by(**then).where(same).values(version=written.version)
+            if connection.execute(advance).rowcount != 1:
                 raise _Refused
         connection.execute(insert(STATES).values(**key, version=written.version, state=written.state))
         due = STATES.c.version <= written.version - self._retain
@@ -171,18 +173,13 @@ class SqlStore:
         asked = asked.where(REGISTERS.c.name == self._name).order_by(STATES.c.version.desc()).limit(limit)
         with self._database.looking(until) as connection:
             rows = connection.execute(asked).all() if connection else []
-        if rows and (rows[0].number != rows[0].version or digest(rows[0].state) != rows[0].digest):
+        if rows and rows[0].number != rows[0].version:
             raise StateDamagedError(
-                f"register {self._name} of {self.url} is in disorder: table {STATES.name} does not hold the state "
-                f"that table {REGISTERS.name} names, version {rows[0].version}",
+                f"the register in {self.url} is in disorder: table {STATES.name} has no version {rows[0].version} of "
+                f"{self._name}, which table {REGISTERS.name} names",
                 "see what was done to the tables; another ?register= in [offsets] store is a fresh start",
             )
         return [Versioned(row.number, bytes(row.state), row.incarnation) for row in rows]
-
-
-def digest(state: bytes) -> str:
-    """What tells a state from others."""
-    return hashlib.sha256(state).hexdigest()
 
 
 def outcome(url: str, expected: Versioned | None, written: Versioned, found: Versioned | None) -> bool:

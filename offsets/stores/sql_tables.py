@@ -5,13 +5,12 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, String, Table, inspect, text
 
 _TABLES = MetaData()
-REGISTERS = Table(  # which state is the newest; `digest`: its SHA-256
+REGISTERS = Table(  # which state is the newest
     "kds_registers",
     _TABLES,
     Column("name", String(100), primary_key=True),
     Column("incarnation", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("digest", String(64), nullable=False),
 )
 STATES = Table(
     "kds_states",

@@ -57,7 +57,12 @@ class Postgres(Server):
 
     def url_of(self, database: str) -> str:
         """Another database of the server."""
-        return f"postgresql://{SUPERUSER}@{LOOPBACK}:{self.ports['server']}/{database}"
+        return f"postgresql://{SUPERUSER}@{self.address}/{database}"
+
+    @property
+    def address(self) -> str:
+        """``host:port``, as a proxy takes it."""
+        return f"{LOOPBACK}:{self.ports['server']}"
 
     def database(self, name: str) -> str:
         """The URL of a new, empty database; `name`: a lower-case identifier."""
