@@ -249,7 +249,7 @@ def test_names_that_are_mistyped(place: Place, capsys: pytest.CaptureFixture[str
     """Each mistake names what is nearest, the exit status is 2, and nothing is written."""
     topic = place.topics.create(2)
     place.commit(**{topic: {0: 0, 1: 0}})
-    before = place.files()
+    before = place.state
     typo = topic.replace("orders", "order")
     argv = [*place.by_store, "--topic", typo, "--topic", f"{topic}:1,7", "--to-latest", "--execute"]
     status, said = refused(capsys, *argv)
@@ -261,7 +261,7 @@ def test_names_that_are_mistyped(place: Place, capsys: pytest.CaptureFixture[str
     assert f"Kafka has no topic {typo}; did you mean {topic}" in said
     status, said = refused(capsys, *place.by_store, "--from-file", str(_csv(place, f"{topic},0,0\n{typo},0,1\n")))
     assert (status, f"line 2: topic {typo} is neither" in said) == (2, True)
-    assert {name: content for name, content in place.files().items() if "store" in name} == before
+    assert place.state == before
 
 
 def _csv(place: Place, text: str) -> Path:
