@@ -94,11 +94,12 @@ class _Reset:
     def _looked(self, choose: Choose) -> OffsetManager:
         """Has read the register, and found nothing that speaks against it.  Raises what does: nothing is written."""
         manager = self._manager()
-        state = check_places(self.places, manager.read(), self.sink)
-        check_pending(self.places, state, self.sink)
-        with suppress(FencedError) if self.force else nullcontext():
-            check_staged(state, self.sink, manager.changed)
-        choose(once_settled(state))
+        with nullcontext() if self.force else fencing_told(manager):
+            state = check_places(self.places, manager.read(), self.sink)
+            check_pending(self.places, state, self.sink)
+            with suppress(FencedError) if self.force else nullcontext():
+                check_staged(state, self.sink, manager.changed)
+            choose(once_settled(state))
         return manager
 
     def _taken(self, manager: OffsetManager) -> OffsetManager:
