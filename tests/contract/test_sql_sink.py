@@ -1,0 +1,322 @@
+"""SqlSink on both databases: what is staged, what becomes visible with the offsets, and what is left."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import BigInteger, Column, Connection, Date, MetaData, Numeric, String, Table
+
+from offsets.errors import BatchError, FencedError
+from offsets.filesystems import LocalFilesystem
+from offsets.manager import OffsetManager, current_owner
+from offsets.planning import Plan
+from offsets.profiles import PROFILES, TRANSACTIONAL
+from offsets.stores import open_store
+from offsets.stores.sql_database import Database
+from offsets.structs import EXACTLY_ONCE, OffsetRange, TopicState
+from streaming.records import Record
+from streaming.run.batch import Batch, Stopwatch, sink_batch
+from streaming.run.committer import Committer
+from streaming.sinks.current import BatchPlace, working_for
+from streaming.sinks.file import StagedFileSink
+from streaming.sinks.names import StagingPlace
+from streaming.sinks.sql import SqlSink
+from streaming.sinks.sql_staging import Staged
+from streaming.sinks.transactional import SinkTransaction
+from streaming.tasks.result import TaskResult
+
+RANGES = (OffsetRange("t", 0, 0, 3), OffsetRange("t", 1, 0, 3))
+PLACE = StagingPlace(0, 3, 5)
+APP = "ab" * 16
+COLUMNS = "k BIGINT NOT NULL PRIMARY KEY, text VARCHAR(20), amount NUMERIC(9, 2)"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database."""
+    if request.param == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "rows.db")):
+            pass
+        return f"sqlite:///{tmp_path}/rows.db"
+    made: str = request.getfixturevalue("postgres").database(f"sink_{uuid.uuid4().hex}")
+    return made
+
+
+@pytest.fixture
+def tables(url: str) -> Iterator[Tables]:
+    found = Tables(url)
+    found.run(f"CREATE TABLE keyed ({COLUMNS})")
+    found.run("CREATE TABLE plain (k BIGINT, text VARCHAR(20))")
+    yield found
+    for database in (found.database, *(sink._database for sink in found.sinks)):
+        database.close()
+
+
+class Tables:
+    """What anybody sees of the database, and what a sink is asked to do with it."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.database, self.sinks = url, Database(url, 30.0), list[SqlSink]()
+
+    def run(self, statement: str) -> list[Any]:
+        with self.database.engine.begin() as connection:
+            done = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in done] if done.returns_rows else []
+
+    def names(self) -> set[str]:
+        if self.url.startswith("sqlite"):
+            return {name for (name,) in self.run("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {name for (name,) in self.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+    def sink(self, **attributes: Any) -> SqlSink:
+        self.sinks.append(type("Sink", (Rows,), {"url": self.url, **attributes})())
+        return self.sinks[-1]
+
+    def stage(self, sink: SqlSink, range_: OffsetRange, rows: Sequence[Any], place: StagingPlace = PLACE) -> Staged:
+        with working_for(BatchPlace(APP, place)):
+            staged = sink.write_partition(range_, records(range_, rows))
+        assert staged is not None
+        return staged
+
+    def commit(self, sink: SqlSink, *results: tuple[OffsetRange, Staged]) -> None:
+        with self.database.engine.begin() as connection:
+            sink.commit_batch(connection, None, list(results))  # type: ignore[arg-type]
+
+
+class Rows(SqlSink):
+    """The value of a record is its row."""
+
+    table: Table | str = "plain"
+
+    def row(self, record: Record) -> Mapping[str, Any] | None:
+        return record.value  # type: ignore[return-value]
+
+
+def records(range_: OffsetRange, rows: Sequence[Any]) -> list[Record]:
+    start = range_.from_offset
+    return [Record("t", range_.partition, start + n, 0, 1, None, row, ()) for n, row in enumerate(rows)]
+
+
+def test_rows_are_nobodys_before_they_are_committed(tables: Tables) -> None:
+    """Staged beside the table, then there in the order of ranges, None left out; nothing stays but the table."""
+    sink = tables.sink()
+    before = tables.names()
+    second = tables.stage(sink, RANGES[1], [{"k": 2, "text": 'with "quotes" and \t'}, None])
+    first = tables.stage(sink, RANGES[0], [{"k": 1, "text": None}])
+    assert tables.run("SELECT * FROM plain") == []
+    assert (first.rows, second.rows) == (1, 1)
+    tables.commit(sink, (RANGES[0], first), (RANGES[1], second))
+    assert sorted(tables.run("SELECT * FROM plain")) == [(1, None), (2, 'with "quotes" and \t')]
+    assert tables.names() == before
+
+
+def test_an_upsert_keeps_the_last_of_a_key(tables: Tables) -> None:
+    """Of two rows in one range, of two ranges and of two batches the later one counts, in all columns."""
+    sink = tables.sink(table="keyed", mode="upsert", key=("k",))
+    for rows in ([{"k": 1, "text": "old", "amount": 1}], [{"k": 1, "text": "a"}, {"k": 2}, {"k": 1, "text": "b"}]):
+        tables.commit(sink, (RANGES[0], tables.stage(sink, RANGES[0], rows)))
+    assert tables.run("SELECT * FROM keyed ORDER BY k") == [(1, "b", None), (2, None, None)]
+    first = tables.stage(sink, RANGES[0], [{"k": 2, "text": "first"}])
+    second = tables.stage(sink, RANGES[1], [{"k": 2, "text": "second"}])
+    tables.commit(sink, (RANGES[0], first), (RANGES[1], second))
+    assert tables.run("SELECT text FROM keyed ORDER BY k") == [("b",), ("second",)]
+
+
+def test_columns_that_are_left_out_keep_what_they_have(tables: Tables) -> None:
+    """`columns` are written, others have their defaults, and keep their values in an upsert; a key alone can be one."""
+    tables.run("CREATE TABLE counted (k BIGINT PRIMARY KEY, text VARCHAR(9), seen INTEGER DEFAULT 7)")
+    sink = tables.sink(table="counted", columns=("k", "text"), mode="upsert", key=("k",))
+    tables.commit(sink, (RANGES[0], tables.stage(sink, RANGES[0], [{"k": 1, "text": "a"}])))
+    tables.run("UPDATE counted SET seen = 8")
+    tables.commit(sink, (RANGES[0], tables.stage(sink, RANGES[0], [{"k": 1, "text": "b"}])))
+    assert tables.run("SELECT * FROM counted") == [(1, "b", 8)]
+    alone = tables.sink(table="counted", columns=("k",), mode="upsert", key=("k",))
+    tables.commit(alone, (RANGES[0], tables.stage(alone, RANGES[0], [{"k": 1}, {"k": 2}])))
+    assert tables.run("SELECT k, text FROM counted ORDER BY k") == [(1, "b"), (2, None)]
+
+
+def test_a_table_may_be_declared_and_types_are_its_own(tables: Tables) -> None:
+    """Values go through SQLAlchemy's types on their way in, whichever way they are loaded."""
+    import datetime
+    import decimal
+
+    declared = Table(
+        "Odd name; --",
+        MetaData(),
+        Column("select", BigInteger),
+        Column("day", Date),
+        Column("amount", Numeric(9, 2)),
+        Column('"', String(9)),
+    )
+    declared.create(tables.database.engine)
+    row = {"select": 1, "day": datetime.date(2026, 2, 3), "amount": decimal.Decimal("1.50"), '"': "'; --"}
+    sink = tables.sink(table=declared)
+    tables.commit(sink, (RANGES[0], tables.stage(sink, RANGES[0], [row])))
+    with tables.database.engine.begin() as connection:
+        assert connection.execute(declared.select()).one() == tuple(row.values())
+
+
+def test_without_a_transaction_each_range_is_one(tables: Tables) -> None:
+    """It is there when the range is written, all of it or nothing; an upsert again changes nothing."""
+    sink = tables.sink(transactional=False, table="keyed", mode="upsert", key=("k",))
+    rows = [{"k": 1, "text": "a"}, {"k": 2, "text": "b"}]
+    before = tables.names()
+    for _ in range(2):
+        assert sink.write_partition(RANGES[0], records(RANGES[0], rows)) is None
+    appending = tables.sink(transactional=False, table="keyed")
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        appending.write_partition(RANGES[1], records(RANGES[1], [{"k": 3}, {"k": 1}]))
+    assert tables.run("SELECT k, text FROM keyed ORDER BY k") == [(1, "a"), (2, "b")]
+    assert tables.names() == before
+    assert (sink.idempotent, appending.idempotent) == (True, False)
+
+
+def test_staged_rows_that_are_gone_are_noticed(tables: Tables) -> None:
+    """A table that is gone, or has lost rows to a crash of its server, rolls all back and says what to look at."""
+    sink = tables.sink()
+    first, second = (tables.stage(sink, range_, [{"k": 1}]) for range_ in RANGES)
+    tables.run(f"DELETE FROM {second.table}")
+    with pytest.raises(BatchError, match=r"0 of 1 staged rows of t-1\[0,3\)"):
+        tables.commit(sink, (RANGES[0], first), (RANGES[1], second))
+    with pytest.raises(BatchError, match=r"t-1\[0,3\) are not in the offsets' database") as gone:
+        tables.commit(sink, (RANGES[0], first), (RANGES[1], Staged("kds_staged_nowhere", 1)))
+    assert "url" in gone.value.remedy
+    assert tables.run("SELECT * FROM plain") == []
+
+
+def test_garbage_is_what_earlier_batches_of_this_job_have_left(tables: Tables) -> None:
+    """Earlier epochs, and earlier batches of this one; never this one, later ones, another job's or a user's table."""
+    sink = tables.sink()
+    tables.run("CREATE TABLE kds_staged_notes (k BIGINT)")
+    places = [StagingPlace(0, *each) for each in ((2, 9), (3, 4), (3, 5), (3, 10), (10, 0))]
+    staged = [tables.stage(sink, RANGES[0], [{"k": 1}], place).table for place in places]
+    sink.collect_garbage(BatchPlace("cd" * 16, StagingPlace(0, 99, 0)))
+    assert {*staged} <= tables.names()
+    sink.collect_garbage(BatchPlace(APP, PLACE))
+    assert {*staged} & tables.names() == {*staged[2:]}
+    assert {"kds_staged_notes", "plain"} <= tables.names()
+
+
+WRONG: Mapping[str, tuple[dict[str, Any], Any, str]] = {
+    "no such table": ({"table": "plaim"}, {"k": 1}, "there is no table plaim .*did you mean plain"),
+    "no such column": ({"columns": ("k", "test")}, {"k": 1}, "has no column test; did you mean text"),
+    "row has another column": ({}, {"k": 1, "tekst": 1}, "'tekst' that is not written; did you mean text"),
+    "row is no mapping": ({}, [1], "must return a mapping or None, not a list"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_does_not_fit_names_the_nearest(tables: Tables, case: str) -> None:
+    """Nothing stays staged of the range, and the message says what was meant perhaps."""
+    attributes, row, told = WRONG[case]
+    before = tables.names()
+    with pytest.raises((ValueError, TypeError), match=told):
+        tables.stage(tables.sink(**attributes), RANGES[0], [row])
+    left = tables.names() - before
+    assert not left or tables.url.startswith("sqlite")  # which stages in pieces; rule G takes what is left
+
+
+class Transaction(SinkTransaction):
+    """Of a sink that is made already."""
+
+    def __init__(self, sink: SqlSink) -> None:
+        self._name, self._sink = "test:Sink", sink
+
+
+class Driver:
+    """One driver of a job whose register is in the same database."""
+
+    def __init__(self, tables: Tables, folder: Path, sink: SqlSink) -> None:
+        self.tables, self.sink, self.store = tables, sink, open_store(tables.url)
+        self.manager = OffsetManager(self.store, current_owner("run"))
+        if self.manager.read() is None:
+            self.manager.create(APP, {"t": TopicState("id", {0: 0, 1: 0})})
+        self.manager.take()
+        lake = StagedFileSink(LocalFilesystem(f"{folder}/lake"))
+        profile = PROFILES[EXACTLY_ONCE, TRANSACTIONAL]
+        self.committer = Committer(self.manager, lake, profile=profile, transaction=Transaction(sink))
+
+    def run(self, rows: Sequence[Mapping[str, Any]], before_commit: Any = None) -> None:
+        """A batch of the next three offsets of both partitions, with these rows in each."""
+        state = self.manager.state
+        plan = Plan(tuple(next_of(range_, state.topics["t"].offsets) for range_ in RANGES), state.topics)
+        batch = Batch(plan, StagingPlace(state.generation, state.epoch, state.seq), 1)
+
+        def tasks() -> list[TaskResult]:
+            staged = [(r, self.tables.stage(self.sink, r, rows, batch.place)) for r in reversed(plan.ranges)]
+            if before_commit:
+                before_commit()
+            return [TaskResult(r, (), len(rows), 0, 0, value=value) for r, value in staged]
+
+        self.committer.run(batch, tasks, Stopwatch())
+
+
+def next_of(range_: OffsetRange, offsets: Mapping[int, int]) -> OffsetRange:
+    start = offsets[range_.partition]
+    return range_._replace(from_offset=start, until_offset=start + 3)
+
+
+def test_rows_and_offsets_are_there_together(tables: Tables, tmp_path: Path) -> None:
+    """Two batches: nothing pending in between, the rows of each, and no staged table afterwards."""
+    driver = Driver(tables, tmp_path, tables.sink())
+    for k in (1, 2):
+        driver.run([{"k": k}])
+        assert (driver.manager.state.pending, driver.manager.state.seq) == (None, k)
+    assert tables.run("SELECT k FROM plain ORDER BY k") == [(1,), (1,), (2,), (2,)]
+    assert [name for name in tables.names() if name.startswith("kds_staged")] == []
+    driver.store.close()
+
+
+def test_a_fenced_driver_writes_no_row(tables: Tables, tmp_path: Path) -> None:
+    """Another one takes over while its tasks stage: its transaction ends before its rows, and the other's are there."""
+    sleeper = Driver(tables, tmp_path, tables.sink())
+    other = Driver(tables, tmp_path, tables.sink())
+    other.run([{"k": 2}])
+    with pytest.raises(FencedError):
+        sleeper.run([{"k": 1}])
+    assert tables.run("SELECT k FROM plain") == [(2,), (2,)]
+    for driver in (sleeper, other):
+        driver.store.close()
+
+
+def test_a_commit_that_fails_leaves_both_as_they_were(tables: Tables, tmp_path: Path) -> None:
+    """A row that the table refuses: one line that says so, neither row nor offset, and the next launch goes on."""
+    driver = Driver(tables, tmp_path, tables.sink(table="keyed"))
+    with pytest.raises(BatchError, match=r"(?is)sink\.class: test:Sink\.commit_batch raised IntegrityError.*unique"):
+        driver.run([{"k": 1}])  # in both ranges
+    driver.store.close()
+    after = Driver(tables, tmp_path, tables.sink(table="keyed", mode="upsert", key=("k",)))
+    assert (after.manager.state.pending, after.manager.state.seq) == (None, 0)
+    assert tables.run("SELECT k FROM keyed") == []
+    after.run([{"k": 1}])
+    assert tables.run("SELECT k FROM keyed") == [(1,)]
+    assert [name for name in tables.names() if name.startswith("kds_staged")] == []
+    after.store.close()
+
+
+class Careless:
+    """A sink whose commit_batch does what it must not."""
+
+    def __init__(self, does: str) -> None:
+        self._does = does
+
+    def commit_batch(self, connection: Connection, batch: object, results: object) -> object:
+        if self._does == "raise":
+            raise RuntimeError("no way")
+        return (each for each in ())
+
+
+@pytest.mark.parametrize(("does", "told"), [("raise", "RuntimeError: no way"), ("yield", "returned a generator")])
+def test_what_commit_batch_does_wrong_is_told(does: str, told: str, tmp_path: Path) -> None:
+    """Whatever it raises, and what it returns, ends the transaction with one line that names it."""
+    transaction = Transaction(Careless(does))  # type: ignore[arg-type]
+    batch = Batch(Plan(RANGES, {}), PLACE, 1)
+    work = transaction.work(sink_batch(APP, batch), [TaskResult(r, (), 0, 0, 0) for r in RANGES])
+    with pytest.raises(BatchError, match=told):
+        work(None)  # type: ignore[arg-type]
