@@ -18,6 +18,7 @@ EXAMPLES = (
 SQL = ("postgresql", "sqlite")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _REGISTER = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
 _QUERIED = ("webhdfs", *SQL)
 _ALIASES = {"zk": "zookeeper", "mem": "memory", "local": "file", "hdfs": "webhdfs"}
 _ALIASES |= {"postgres": "postgresql", "pg": "postgresql", "psql": "postgresql", "postgresql+psycopg": "postgresql"}
@@ -36,16 +37,7 @@ class SqlUrl(NamedTuple):
 
 def check_store_url(url: str) -> list[str]:
     """Problems of the URL, each one line; empty if it is sound."""
-    scheme, colon, _ = url.partition(":")
-    if not colon or scheme not in _CHECKS:
-        return [f"offset store {url!r}: {_scheme_problem(scheme if colon else '')}"]
-    if not url.isprintable() or " " in url:
-        return [f"offset store {url!r}: holds a blank or an unprintable character"]
-    if scheme not in _QUERIED and ("?" in url or "#" in url):
-        return [f"offset store {url!r}: takes no ? or #"]
-    # Not with the URL: what is wrong about it may be that it holds a password.
-    shown = "offset store" if scheme == "postgresql" else f"offset store {url!r}"
-    return [f"{shown}: {problem}" for problem in _CHECKS[scheme](url)]
+    return [f"offset store {_PASSWORD.sub('***', url)!r}: {problem}" for problem in _problems(url)]
 
 
 def sql_url(url: str) -> SqlUrl:
@@ -56,6 +48,17 @@ def sql_url(url: str) -> SqlUrl:
         return SqlUrl("sqlite", None, None, None, unquote(parts.path)[1:], register)
     user = None if parts.username is None else unquote(parts.username)
     return SqlUrl("postgresql", user, parts.hostname, parts.port, unquote(parts.path[1:]), register)
+
+
+def _problems(url: str) -> list[str]:
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in _CHECKS:
+        return [_scheme_problem(scheme if colon else "")]
+    if not url.isprintable() or " " in url:
+        return ["holds a blank or an unprintable character"]
+    if scheme not in _QUERIED and ("?" in url or "#" in url):
+        return ["takes no ? or #"]
+    return _CHECKS[scheme](url)
 
 
 def _scheme_problem(scheme: str) -> str:

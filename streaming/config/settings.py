@@ -24,7 +24,10 @@ from streaming.transform.recipe import MODES, RECORD
 
 DAY_MS = 86_400_000
 REQUIRED = object()
-STORES = "zookeeper://h:2181/path, webhdfs://namenode:9870/dir or file:///dir"
+STORES = (
+    "zookeeper://h:2181/path, webhdfs://namenode:9870/dir, file:///dir, postgresql://user@h:5432/db?register=NAME "
+    "(PGPASSWORD, PGPASSFILE) or sqlite:////file.db?register=NAME"
+)
 
 
 @dataclass(frozen=True)

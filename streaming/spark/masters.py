@@ -22,8 +22,8 @@ def misplaced(master: str, places: Mapping[str, str | None]) -> list[str]:
         return []
     return [
         f"{option} = {url}: a disk of one machine, and spark.master = {master} runs tasks on others; use "
-        f"{'zookeeper:// or ' if option == 'offsets.store' else ''}webhdfs:// "
+        f"{'zookeeper://, postgresql:// or ' if option == 'offsets.store' else ''}webhdfs:// "
         "(a mount that all of them share cannot be told from one, so that is refused too)"
         for option, url in places.items()
-        if url is not None and url.startswith("file:")
+        if url is not None and url.startswith(("file:", "sqlite:"))
     ]

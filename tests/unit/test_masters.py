@@ -12,7 +12,7 @@ from tests.unit import job_file
 
 CLUSTERS = ("spark://host:7077", "spark://a:7077,b:7077", "yarn", "k8s://https://host", "local-cluster[2,1,1024]", "")
 JOB = job_file.JOB.format(folder="/a")
-SHARED = ("zookeeper://zk:2181/orders", "webhdfs://namenode:9870/orders")
+SHARED = ("zookeeper://zk:2181/orders", "webhdfs://namenode:9870/orders", "postgresql://db/jobs")
 
 
 @pytest.mark.parametrize("master", ["local", "local[*]", "local[2]", "local[2,4]"])
@@ -27,9 +27,11 @@ def test_other_masters_do_not(master: str) -> None:
     """Each local disk is a problem of its own, and says what to use; what is shared, or absent, is none."""
     store, sink = misplaced(master, {"offsets.store": "file:///a", "sink.path": "file:///b"})
     assert store.startswith("offsets.store = file:///a: ")
-    assert "zookeeper:// or webhdfs://" in store
+    assert "zookeeper://, postgresql:// or webhdfs://" in store
     assert sink.startswith("sink.path = file:///b: ")
-    assert misplaced(master, {"offsets.store": SHARED[0], "sink.path": None}) == []
+    assert len(misplaced(master, {"offsets.store": "sqlite:////a.db"})) == 1
+    for shared in SHARED:
+        assert misplaced(master, {"offsets.store": shared, "sink.path": None}) == []
 
 
 def test_the_job_file_is_refused_with_all_its_other_problems() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import sqlite3
 
-from offsets.errors import ConfigError, FencedError, RegisterError
+import psycopg
+import pytest
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from offsets.errors import ConfigError, FencedError, RegisterError, StateDamagedError, StoreError, UnavailableError
 from offsets.owners import owner_from_json, owner_to_json
-from offsets.stores import check_store_url, log_store, open_store
+from offsets.stores import check_store_url, log_store, open_store, sql_store, urls
 from offsets.stores.base import MemoryStore, Versioned
 from offsets.stores.log_store import LogStore
+from offsets.stores.sql_errors import explained, passing
+from offsets.stores.sql_store import SqlStore
 from offsets.stores.zookeeper_store import ZookeeperStore, outcome
 from offsets.structs import Owner
 
@@ -28,6 +34,9 @@ LOGGED = Versioned(4, b"then")
         ("zookeeper://zk1:2181,zk2:2181/apps/orders", ZookeeperStore),
         ("zookeeper://zk1/orders", ZookeeperStore),
         ("zookeeper://[::1]:2181/orders/", ZookeeperStore),
+        ("postgresql://etl@db:5432/jobs?register=orders", SqlStore),
+        ("postgresql://db/jobs", SqlStore),
+        ("sqlite:////var/lib/orders.db?register=a.b-c_1", SqlStore),
     ],
 )
 def test_sound_urls_open(url: str, kind: type) -> None:
@@ -77,13 +86,30 @@ def test_sound_urls_open(url: str, kind: type) -> None:
         ("zookeeper://zk1/a//b", "//"),
         ("zookeeper://zk1/a/../b", ".."),
         ("zookeeper://zk1/zookeeper/x", "belongs to ZooKeeper"),
+        ("postgres://etl:secret@db/jobs", "did you mean postgresql:?"),
+        ("postgresql:db/jobs", "must begin with"),
+        ("postgresql://etl:secret@db/jobs", "PGPASSWORD"),
+        ("postgresql://db", "names no database"),
+        ("postgresql:///jobs", "a host is missing"),
+        ("postgresql://db:0/jobs", "1..65535"),
+        ("postgresql://db/jobs/more", "names no database"),
+        ("postgresql://db/jobs?sslmode=require", "but ?register=NAME"),
+        ("postgresql://db/jobs?register=a&sslmode=x", "letters"),
+        ("postgresql://db/jobs#a", "but ?register=NAME"),
+        ("sqlit:////orders.db", "did you mean sqlite:?"),
+        ("sqlite:///orders.db", "four slashes"),
+        ("sqlite://", "four slashes"),
+        ("sqlite:////", "no file's"),
+        ("sqlite:////a/../b.db", "no file's"),
+        ("sqlite:////orders.db?register=a/b", "letters"),
     ],
 )
 def test_unsound_urls_say_why(url: str, says: str) -> None:
     """Each mistake is named with the URL, and such a URL does not open."""
     (problem,) = check_store_url(url)
     assert says in problem
-    assert repr(url) in problem
+    assert repr(url.replace("secret", "***")) in problem
+    assert "secret" not in problem
     with pytest.raises(ConfigError) as e:
         open_store(url)
     assert (e.value.problems, e.value.exit_status) == ((problem,), 2)
@@ -169,3 +195,85 @@ def test_what_became_of_a_number(
     else:
         found = log_store.outcome("file:///orders", expected, sent, newest, intact)
         assert found == (newest if result == "done" else None)
+
+
+ROW = Versioned(4, b"then", 99)
+MINE = Versioned(5, b"mine", 99)
+
+
+@pytest.mark.parametrize(
+    ("expected", "written", "found", "result"),
+    [
+        (None, MINE, None, False),
+        (None, MINE, MINE, True),
+        (None, MINE, Versioned(5, b"mine", 98), FencedError),
+        (ROW, MINE, ROW, False),
+        (ROW, MINE, MINE, True),
+        (ROW, MINE, Versioned(5, b"theirs", 99), FencedError),
+        (ROW, MINE, Versioned(6, b"mine", 99), FencedError),
+        (ROW, MINE, None, RegisterError),
+        (ROW, MINE, Versioned(5, b"mine", 100), RegisterError),
+        (ROW, MINE, Versioned(4, b"another", 99), RegisterError),
+        (ROW, MINE, Versioned(3, b"older", 99), RegisterError),
+    ],
+)
+def test_what_became_of_a_transaction(
+    expected: Versioned | None, written: Versioned, found: Versioned | None, result: object
+) -> None:
+    """The same for a row of a database: done only as what I wrote, to the byte; again only if unchanged."""
+    if isinstance(result, type) and issubclass(result, Exception):
+        with pytest.raises(result):
+            sql_store.outcome("sqlite:////orders.db", expected, written, found)
+    else:
+        assert sql_store.outcome("sqlite:////orders.db", expected, written, found) is result
+
+
+def test_the_parts_of_a_database_url() -> None:
+    """Names are decoded, and a register that is not named is the default one."""
+    found = urls.sql_url("postgresql://et%40l@[::1]:6543/j%20obs?register=orders")
+    assert found == ("postgresql", "et@l", "::1", 6543, "j obs", "orders")
+    assert urls.sql_url("postgresql://db/jobs") == ("postgresql", None, "db", None, "jobs", "default")
+    assert urls.sql_url("sqlite:////var/my%20lib/o.db") == ("sqlite", None, None, None, "/var/my lib/o.db", "default")
+
+
+def lite(code: int | None) -> Exception:
+    """SQLite's error with this result code, None as Python 3.10 gives it."""
+    error = sqlite3.OperationalError("said")
+    if code is not None:
+        error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("orig", "kind", "remedy"),
+    [
+        (psycopg.OperationalError("said"), UnavailableError, "PGPASSFILE"),
+        (psycopg.InterfaceError("said"), UnavailableError, "see that it runs"),
+        (psycopg.ProgrammingError("said"), StoreError, "mend in the database"),
+        (psycopg.errors.AdminShutdown("said"), UnavailableError, "see that it runs"),
+        (psycopg.errors.LockNotAvailable("said"), UnavailableError, "see that it runs"),
+        (psycopg.errors.DeadlockDetected("said"), UnavailableError, "see that it runs"),
+        (psycopg.errors.IdleInTransactionSessionTimeout("said"), UnavailableError, "see that it runs"),
+        (psycopg.errors.TooManyConnections("said"), UnavailableError, "see that it runs"),
+        (psycopg.errors.DiskFull("said"), StoreError, "make room"),
+        (psycopg.errors.InsufficientPrivilege("said"), StoreError, "grant this user CREATE"),
+        (psycopg.errors.ReadOnlySqlTransaction("said"), StoreError, "primary"),
+        (psycopg.errors.UndefinedTable("said"), RegisterError, "find out who did it"),
+        (lite(5), UnavailableError, "see that it runs"),
+        (lite(5 | 2 << 8), UnavailableError, "see that it runs"),
+        (lite(None), UnavailableError, "see that it runs"),
+        (lite(11), StateDamagedError, "restore"),
+        (lite(26), StateDamagedError, "restore"),
+        (lite(13), StoreError, "make room on the disk of /var/lib"),
+        (lite(8), StoreError, "read and write /var/lib"),
+        (lite(14), StoreError, "read and write /var/lib"),
+        (lite(10), StoreError, "look at the disk of /var/lib"),
+    ],
+)
+def test_what_an_error_of_a_database_means(orig: Exception, kind: type[Exception], remedy: str) -> None:
+    """Wait for what passes; else say what a person has to do.  What the database said stands in it."""
+    error: DBAPIError = OperationalError("SELECT", {}, orig)
+    told = explained(error, "postgresql://db/jobs", "/var/lib/orders.db" if "sqlite" in type(orig).__module__ else "")
+    assert type(told) is kind
+    assert passing(error) == told.retriable
+    assert remedy in told.remedy
