@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from offsets.errors import ConfigError, DataLossError
+from offsets.errors import BatchError, ConfigError, DataLossError
 from offsets.nearest import nearest
 from offsets.planning import Plan
 from offsets.protocol import advance
@@ -82,10 +82,10 @@ class Positions:
     def next(self) -> list[OffsetRange]:
         """One range for each partition that is read, sorted; an empty one where there is nothing new.
 
-        Raises DataLossError, UnavailableError and what `check` raises; then always that.
+        Raises DataLossError, UnavailableError and what `check` raises; then always a BatchError that says the same.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self._failure is not None:  # a new one: Spark tells the newest, and each raise makes a trace longer
+            raise BatchError(f"the stream has ended: {self._failure}")
         try:
             self._check()
             plan = self._planner.next(self._topics)

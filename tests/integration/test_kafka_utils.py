@@ -7,18 +7,20 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from py4j.protocol import Py4JJavaError
 from pyspark import RDD, SparkConf, SparkContext
 from pyspark.streaming import DStream, StreamingContext
 
-from offsets.errors import BatchError
+from offsets.errors import BatchError, ConfigError, DataLossError
 from servers.daemon import wait_for
 from servers.kafka_server import Kafka
-from streaming.kafka_utils import KafkaUtils
+from streaming.kafka_utils import KafkaUtils, OffsetRange, TopicAndPartition, current_position, current_range
 from tests.integration.jobs import SECONDS, Topics
 
 Pair = tuple[str | None, str | None]
@@ -168,3 +170,76 @@ def test_operations(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Streami
     shuffle = "a shuffle (reduceByKey, groupByKey, join, partitionBy, repartition, sortBy, ...)"
     assert ranges["lost"][:5] == [{shuffle, "union() or window()", "coalesce() or repartition()", "zip()"}] * 5
     assert set(ranges["window"]) == {"union() or window()"}
+
+
+def test_rdds_and_refusals(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: StreamingContext) -> None:
+    """createRDD reads exactly its ranges, tasks know where they are; what is not there is refused at once, by name."""
+    topic = topics.create(2)
+    produce(kafka, topic, FIRST, SECOND)
+    params = {"bootstrap.servers": kafka.bootstrap}
+    asked = [OffsetRange(topic, 0, 1, 4), OffsetRange(topic, 1, 3, 3), OffsetRange(topic, 1, 0, 2)]
+    rdd = KafkaUtils.createRDD(sc, params, asked, leaders={})
+    assert rdd.collect() == [("b", "1"), ("a", "2"), ("b", "3"), ("a", "10"), ("b", "11")]
+    assert rdd.offsetRanges() == rdd.map(repr).offsetRanges() == asked  # type: ignore[attr-defined]
+
+    handled = KafkaUtils.createRDD(
+        sc, params, asked, None, bytes.upper, lambda value: value + b"!", lambda m: (m, m.offset, m.key, m.message)
+    )
+    message, *rest = handled.cache().first()
+    assert rest == [1, b"B", b"1!"]
+    assert (message.topic, message.partition, message.offset) == (topic, 0, 1)
+    assert (message.key, message.message) == (b"B", b"1!"), "decoded once, wherever it is looked at"
+
+    def told(elements: Iterator[Any]) -> Iterator[Any]:
+        places = [(current_range(), current_position())]
+        for _ in elements:
+            places.append(current_position())
+        yield [*places, current_position()]
+
+    assert rdd.mapPartitions(told).collect() == [
+        [(asked[0], 1), 2, 3, 4, 4],
+        [(asked[1], 3), 3],
+        [(asked[2], 0), 1, 2, 2],
+    ]
+    with pytest.raises(Py4JJavaError, match="no range of Kafka is being read here"):
+        rdd.repartition(1).map(lambda _: current_range()).collect()
+
+    direct = partial(KafkaUtils.createDirectStream, ssc)
+    with pytest.raises(TypeError, match="topics should be list"):
+        direct(topic, params)
+    with pytest.raises(TypeError, match="kafkaParams should be dict"):
+        direct([topic], kafka.bootstrap)
+    with pytest.raises(TypeError, match="offsetRanges should be list"):
+        KafkaUtils.createRDD(sc, params, tuple(asked))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=f"topic {topic}s does not exist; did you mean {topic}"):
+        direct([f"{topic}s"], params)
+    with pytest.raises(ConfigError, match=rf"{topic}-0 offset 7 is outside \[0,6\]"):
+        direct([topic], params, {TopicAndPartition(topic, 0): 7, TopicAndPartition(topic, 1): 0})
+    with pytest.raises(ConfigError, match=f"fromOffsets: partition {topic}-2 does not exist"):
+        direct([topic], params, {TopicAndPartition(topic, 2): 0})
+    topics.truncate(topic, 0, 2)
+    with pytest.raises(DataLossError, match=rf"EXPIRED {topic}-0 \[1,2\).*BEYOND_END {topic}-1 \[3,9\)"):
+        KafkaUtils.createRDD(sc, params, [*asked[:1], OffsetRange(topic, 1, 0, 9)])
+    with pytest.raises(ConfigError, match=f"partition {topic}-5 does not exist.*{topic}s does not exist; did you mean"):
+        KafkaUtils.createRDD(sc, params, [OffsetRange(topic, 5, 0, 1), OffsetRange(f"{topic}s", 0, 0, 1)])
+    with pytest.raises(Py4JJavaError, match=rf"EXPIRED {topic}-0 \[1,2\)"):
+        rdd.collect()
+
+
+def test_loss_in_mid_stream(kafka: Kafka, topics: Topics, ssc: StreamingContext) -> None:
+    """What Kafka loses ahead of a stream ends it: awaitTermination says what, nothing is skipped, no batch follows."""
+    topic = topics.create(1)
+    produce(kafka, topic, [(None, str(n)) for n in range(1000)])
+    stream = KafkaUtils.createDirectStream(
+        ssc, [topic], {"bootstrap.servers": kafka.bootstrap}, {TopicAndPartition(topic, 0): 3}, valueDecoder=int
+    )
+    seen: list[tuple[str, int]] = []
+    stream.foreachRDD(lambda rdd: seen.extend(rdd.collect()))
+    ssc.start()
+    wait_for(lambda: len(seen) > 2, SECONDS, "a batch")
+    topics.truncate(topic, 0, 900)
+    with pytest.raises(Py4JJavaError, match=rf"data loss: EXPIRED {topic}-0 \[\d+,\d+\)"):
+        ssc.awaitTerminationOrTimeout(SECONDS)
+    values = [value for _, value in seen]
+    assert values == list(range(3, 3 + len(values))), "up to the loss, each once and in order"
+    assert values[-1] < 900, "nothing behind it"
