@@ -11,6 +11,7 @@ from offsets.structs import AT_MOST_ONCE, State
 from streaming.config.job import JobConfig
 from streaming.sinks.direct import declaration
 
+AS_BEFORE = "launch once with the sink and the guarantee that the job had: that finishes the batch"
 LOST = (
     "if these records are to be given up: stop every run of this job, move its register away, and launch with "
     "--recover register, which forgets that batch and says what is lost; what of it is in the sink stays there"
@@ -54,9 +55,10 @@ def _refusal(config: JobConfig) -> tuple[str, str] | None:
         )
     if config.start_fresh:
         return "source.startFresh = true would leave it so", "launch once without it: that finishes the batch"
-    if config.guarantee == AT_MOST_ONCE and not declaration(config.sink_class).idempotent:
-        return (
-            f"{config.sink_class} is not idempotent, and job.delivery.guarantee = {AT_MOST_ONCE} must double nothing",
-            "launch once with the sink and the guarantee that the job had: that finishes the batch",
-        )
+    declared = declaration(config.sink_class)
+    if declared.transactional:
+        return f"{config.sink_class} cannot know of it, its rows come with their offsets", AS_BEFORE
+    if config.guarantee == AT_MOST_ONCE and not declared.idempotent:
+        why = f"{config.sink_class} is not idempotent, and job.delivery.guarantee = {AT_MOST_ONCE} must double nothing"
+        return why, AS_BEFORE
     return None

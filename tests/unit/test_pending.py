@@ -27,9 +27,10 @@ STAGED = replace(STATE, pending=Pending(RANGES, ManifestRef("p", "0" * 64, 1)))
 
 @pytest.fixture(autouse=True)
 def _sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """pending_sinks:Upsert is idempotent, pending_sinks:Append is not."""
+    """pending_sinks:Upsert is idempotent, pending_sinks:Append is not, pending_sinks:Whole is a transaction."""
     code = "class {}:\n    idempotent = {}\n    def write_partition(self, range_, records): ...\n"
-    (tmp_path / "pending_sinks.py").write_text(code.format("Upsert", True) + code.format("Append", False))
+    whole = "class Whole(Append):\n    transactional = True\n    def commit_batch(self, connection, batch, results): ...\n"
+    (tmp_path / "pending_sinks.py").write_text(code.format("Upsert", True) + code.format("Append", False) + whole)
     monkeypatch.syspath_prepend(str(tmp_path))
     direct.opened.cache_clear()
     yield
@@ -41,6 +42,7 @@ def job(*settings: str) -> JobConfig:
 
 
 UPSERT, APPEND = "sink.class=pending_sinks:Upsert", "sink.class=pending_sinks:Append"
+TRANSACTION = "sink.class=pending_sinks:Whole"
 AT_LEAST, AT_MOST = "job.delivery.guarantee=at-least-once", "job.delivery.guarantee=at-most-once"
 FRESH = ("source.startFresh=true", "source.startingOffsets=latest")
 
@@ -58,6 +60,7 @@ def test_who_may_write_it_again(settings: tuple[str, ...]) -> None:
         ((), "no sink.class"),
         ((UPSERT, AT_MOST, *FRESH), "source.startFresh"),
         ((APPEND, AT_MOST), "is not idempotent"),
+        ((TRANSACTION,), "its rows come with their offsets"),
     ],
 )
 def test_who_is_refused(settings: tuple[str, ...], told: str) -> None:
