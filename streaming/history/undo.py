@@ -52,7 +52,7 @@ def undo(where: Places, asked: Undo, command: str) -> Report:
         raise _refusal(where, state, asked.limit)
     if not asked.execute:
         return Report(where.name, where.store, state, restoring(state.topics, state.before), command)
-    done = execute(where, choose, asked.reason or f"undo of the reset by {state.reason}", asked.force)
+    done = execute(where, choose, asked.reason or f"undo of generation {state.generation}", asked.force)
     return Report(where.name, where.store, done.before, restoring(done.before.topics, done.state.topics), done=done)
 
 
@@ -84,8 +84,10 @@ def _refusal(where: Places, state: State, limit: int) -> CommittedSinceError:
         return CommittedSinceError(nowhere, f"choose offsets yourself: reset_offsets.py {where.told} --help")
     command = plain_reset(where, instead.offsets)
     report = Report(where.name, where.store, state, instead.moves, command, notes=_notes(instead, last))
-    remedy = f"nothing was written; to begin once more where the moved partitions were before: {command}"
-    return CommittedSinceError(told, f"{remedy} (without --execute it only shows it)", report)
+    before = (
+        "nothing was written; to begin once more where the moved partitions were before (without --execute it shows it)"
+    )
+    return CommittedSinceError(told, f"{before}: {command}", report)
 
 
 def _because(last: Event) -> str:

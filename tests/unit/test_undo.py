@@ -103,7 +103,7 @@ def test_shown_then_done_then_undone(lake: Lake, undo: Undo) -> None:
     state = register(lake)
     assert state.topics == before.topics
     assert (state.generation, state.before) == (2, after.topics)
-    assert state.reason.endswith(": undo of the reset by ann: again")
+    assert state.reason.endswith(": undo of generation 1")
     assert json.loads(said)["done"]["undo"].endswith("--undo")
     assert undo("--execute", "--reason", "it was right")[0] == 0
     assert (register(lake).topics, register(lake).generation) == (after.topics, 3)

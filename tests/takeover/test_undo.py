@@ -1,0 +1,104 @@
+"""A reset by hand, its undo, and what is printed where an undo is no more: on real servers, for every kind of store."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demonstration.launches import ROOT, environment
+
+from servers.hdfs_server import Hdfs
+from servers.zookeeper_server import ZooKeeper
+from streaming.commands import offset_history, reset_offsets
+from tests.integration.jobs import SECONDS, Job, Topics, once
+from tests.takeover.drivers import Drivers
+from tests.takeover.stores import KINDS, contents, mostly, places
+
+RECORDS = 6  # a partition
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(params=mostly("zookeeper", (*KINDS, "sqlite", "postgresql")))
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Of a job with a register of that kind."""
+    if request.param == "sqlite":
+        return {"offsets__store": f"sqlite:///{tmp_path}/register.db"}
+    if request.param == "postgresql":
+        return {"offsets__store": request.getfixturevalue("postgres").database(f"undo_{uuid.uuid4().hex[:8]}")}
+    servers: tuple[ZooKeeper, Hdfs] = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
+    return places(request.param, "job", tmp_path, *servers)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Exit status, stdout and stderr of a script that is given the job."""
+
+    def main(script: Any, job: Job, *options: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = script.main("", [str(job.path), *options])
+        return status, *capsys.readouterr()
+
+    return main
+
+
+def obey(line: str) -> None:
+    """Types the command that a remedy names, in a shell."""
+    command = line.rpartition(" it shows it): ")[2].strip()
+    at = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'scripts' / 'reset_offsets.py'))}"
+    assert command.startswith("reset_offsets.py "), line
+    typed = command.replace("reset_offsets.py", at, 1)
+    done = subprocess.run(typed, shell=True, capture_output=True, text=True, env=environment(), timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+
+
+def kinds(run: Run, job: Job) -> Counter[str]:
+    status, said, complaints = run(offset_history, job, "--format", "json")
+    assert status == 0, complaints
+    return Counter(event["kind"] for event in json.loads(said)["events"])
+
+
+def test_a_reset_and_its_undo(
+    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, settings: dict[str, str]
+) -> None:
+    """The very offsets come back, again and again; once a batch was committed, the printed command does it."""
+    topics.fill(topic := topics.create(), RECORDS, RECORDS)
+    mine = job(topic, **settings)
+    assert drivers.run(mine.path).status == 0
+    committed, landed = mine.register(), contents(mine)
+
+    asked = ("--topic", f"{topic}:1", "--to-offset", "2", "--execute", "--reason", "wrong rates")
+    assert run(reset_offsets, mine, *asked)[0] == 0
+    chosen = mine.register()
+    assert chosen.topics[topic].offsets == {0: RECORDS, 1: 2}
+    assert run(offset_history, mine, "--undo")[0] == 0
+    assert mine.register() == chosen, "without --execute"
+    status, _, complaints = run(offset_history, mine, "--undo", "--execute")
+    assert (status, mine.register().topics) == (0, committed.topics), complaints
+    assert drivers.run(mine.path).summary["batches"] == 0
+    assert {name: mark for name, mark in contents(mine).items() if not name.startswith("_batches/")} == {
+        name: mark for name, mark in landed.items() if not name.startswith("_batches/")
+    }
+    assert run(offset_history, mine, "--undo", "--execute")[0] == 0, "a launch with nothing to read takes no undo away"
+    assert (mine.register().topics, mine.register().generation) == (chosen.topics, 3)
+
+    topics.fill(topic, 0, 4)
+    assert drivers.run(mine.path).status == 0
+    assert mine.landed() == once(topic, {0: (0, RECORDS), 1: (0, RECORDS + 4)}) + once(topic, {1: (2, RECORDS)})
+    before = mine.register()
+    status, _, complaints = run(offset_history, mine, "--undo", "--execute")
+    assert (status, mine.register()) == (1, before)
+    assert "generation 3 has gone on since its reset" in complaints
+    obey(complaints)
+    assert (mine.register().topics[topic].offsets, mine.register().generation) == ({0: RECORDS, 1: RECORDS}, 4)
+    assert drivers.run(mine.path).summary["numInputRows"] == 4
+    seen = kinds(run, mine)
+    assert (seen["commit"], seen["reset"]) == (3, 4)
+    assert seen["takeover"] == (4 if "zookeeper" in settings["offsets__store"] else 8)
