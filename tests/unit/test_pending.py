@@ -29,7 +29,9 @@ STAGED = replace(STATE, pending=Pending(RANGES, ManifestRef("p", "0" * 64, 1)))
 def _sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """pending_sinks:Upsert is idempotent, pending_sinks:Append is not, pending_sinks:Whole is a transaction."""
     code = "class {}:\n    idempotent = {}\n    def write_partition(self, range_, records): ...\n"
-    whole = "class Whole(Append):\n    transactional = True\n    def commit_batch(self, connection, batch, results): ...\n"
+    whole = (
+        "class Whole(Append):\n    transactional = True\n    def commit_batch(self, connection, batch, results): ...\n"
+    )
     (tmp_path / "pending_sinks.py").write_text(code.format("Upsert", True) + code.format("Append", False) + whole)
     monkeypatch.syspath_prepend(str(tmp_path))
     direct.opened.cache_clear()
