@@ -17,6 +17,7 @@ from streaming.run.batchwise import BatchWriter
 from streaming.run.runner import StageBatch
 from streaming.sinks.alarm import MARGIN_SECONDS
 from streaming.sinks.contracts import BATCH
+from streaming.sinks.current import BatchPlace
 from streaming.sinks.direct import TIMEOUT, opened
 from streaming.sinks.file import StagedFileSink
 from streaming.tasks.errors import from_spark
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from pyspark import RDD
 
 NEXT: Mapping[str, str] = {
-    EXACTLY_ONCE: "it writes exactly the same ranges again, before anything else",
-    AT_LEAST_ONCE: "it reads from the same offsets again: what of the batch is in the sink by now will be there twice",
+    EXACTLY_ONCE: "the next launch writes exactly these ranges again, before anything else",
+    AT_LEAST_ONCE: "the next launch reads from the same offsets: what the sink has of it by now will be there twice",
     AT_MOST_ONCE: "",  # LostBatchError says it
 }
 """By guarantee: what the launch after a failed batch does, while nothing is committed."""
+ROLLED_BACK = "nothing of the batch is visible, and the next launch reads from the same offsets again"
 CRASHED = "Python worker exited unexpectedly"
 
 Write = Callable[["RDD[OffsetRange]", Batch, "Claims | None"], Sequence[TaskResult]]
@@ -64,16 +66,22 @@ def _written(config: JobConfig, name: str, app: str) -> Write:
     if (sink := opened(name)).declared.per == BATCH:
         writer = BatchWriter(sink, client, seconds)
         return lambda rdd, batch, claims: writer.write(sink_batch(app, batch), rdd, claims)
-    return lambda rdd, _, claims: rdd.mapPartitions(Sealed(WriteTask(client, name, claims, seconds))).collect()
+
+    def write(rdd: RDD[OffsetRange], batch: Batch, claims: Claims | None) -> Sequence[TaskResult]:
+        task = WriteTask(client, name, claims, seconds, BatchPlace(app, batch.place))
+        return rdd.mapPartitions(Sealed(task)).collect()
+
+    return write
 
 
 def _with_next(error: StreamError, config: JobConfig) -> StreamError:
     """`error`, whose remedy says what the next launch does, and what may have ended a worker."""
-    remedies = [error.remedy, NEXT[config.guarantee]]
+    whole = config.sink_class and opened(config.sink_class).declared.transactional
+    remedies = [error.remedy, ROLLED_BACK if whole else NEXT[config.guarantee]]
     if config.sink_timeout_ms and CRASHED in str(error):
         remedies[0] += (
             f"; {config.sink_class} may have hung where nothing can interrupt it: its worker is ended "
             f"{MARGIN_SECONDS:g} s after {TIMEOUT} = {config.sink_timeout_ms}, with its stack in the executor's stderr"
         )
-    error.remedy = ": ".join(filter(None, remedies))
+    error.remedy = "; ".join(filter(None, remedies))
     return error

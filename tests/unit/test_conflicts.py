@@ -136,3 +136,10 @@ def test_tasks_that_would_only_be_refused_are_not_tried_again(guarantee: str, mo
     assert conf.configured(own, False, tmp_path).get("spark.task.maxFailures") == "3"
     staged = load("job.cfg", JOB, given[1:], {})
     assert conf.configured(staged, False, tmp_path).get("spark.task.maxFailures", None) is None
+
+
+def test_a_timeout_is_for_sinks_of_the_users() -> None:
+    """Files are bounded by their servers' deadlines."""
+    (found,) = problems("sink.timeout.ms=1000")
+    assert found.startswith("sink.timeout.ms: only beside sink.class")
+    assert problems("sink.timeout.ms=1000", DIRECT) == ()
