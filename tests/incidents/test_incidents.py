@@ -9,13 +9,10 @@ import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from offsets.manager import current_owner
-from offsets.stores import open_store
 from servers.cluster import Sandbox
 from servers.daemon import is_stopped, wait_for
 from servers.hdfs_server import Hdfs
@@ -27,7 +24,7 @@ from tests.guards.rehearsal import landed_by, launch
 from tests.guards.test_space import limits_lifted, names_in, no_byte_more, set_quota
 from tests.incidents.operator import Operator
 from tests.incidents.table import Incident
-from tests.integration.jobs import SECONDS, Job, Topics
+from tests.integration.jobs import SECONDS, Job, Process, Topics
 from tests.takeover.drivers import At, Drivers
 
 LANDED, MORE = 10, 5  # records: what the first launch lands, and what comes then
@@ -106,15 +103,6 @@ def test_register_damaged(started: Started) -> None:
     operator.finds((0, LANDED + MORE))
 
 
-def test_overlap(started: Started) -> None:
-    """A launch comes while a run is at work."""
-    operator = started()
-    with closing(open_store(operator.job.settings["offsets.store"])) as store, store.lock(current_owner("run"), 0):
-        operator.launches_in_vain()
-    operator.types("run_stream.py")
-    operator.finds((0, LANDED + MORE))
-
-
 @pytest.fixture
 def drivers() -> Iterator[Drivers]:
     made = Drivers()
@@ -122,13 +110,30 @@ def drivers() -> Iterator[Drivers]:
     made.end()
 
 
+def frozen_at(drivers: Drivers, operator: Operator, point: str) -> Process:
+    """A launch that sleeps there."""
+    frozen = drivers.start(operator.job.path, "--available-now", prelude=At(point, "freeze"))
+    wait_for(lambda: is_stopped(frozen.process.pid), SECONDS, "the driver to freeze")
+    return frozen
+
+
+def test_overlap(started: Started, drivers: Drivers) -> None:
+    """A launch comes while a run is in mid-batch, for long: it names that run, which then finishes what it does."""
+    operator = started()
+    run = frozen_at(drivers, operator, "prepare.before")
+    assert f" pid {run.process.pid} on " in operator.launches_in_vain()
+    run.process.send_signal(signal.SIGCONT)
+    assert run.wait().status == 0, run.said
+    operator.types("run_stream.py")
+    operator.finds((0, LANDED + MORE))
+
+
 @pytest.mark.full
 def test_frozen_holder(started: Started, zookeeper: ZooKeeper, drivers: Drivers) -> None:
     """A driver sleeps in mid-batch for longer than its session, and wakes when another one has gone on."""
     store = f"zookeeper://{zookeeper.hosts}/incidents/{uuid.uuid4().hex}"
     operator = started(offsets__store=store, offsets__session__timeout__ms="2000")
-    frozen = drivers.start(operator.job.path, "--available-now", prelude=At("manifest.before", "freeze"))
-    wait_for(lambda: is_stopped(frozen.process.pid), SECONDS, "the driver to freeze")
+    frozen = frozen_at(drivers, operator, "manifest.before")
     operator.types("run_stream.py")
     operator.finds((0, LANDED + MORE))
     frozen.process.send_signal(signal.SIGCONT)
