@@ -104,7 +104,7 @@ class Chooser:
         partitions = {name: snapshot[name].partitions.keys() & set(of) for name, of in wanted.items()}
         times = {TopicPartition(name, p): self.mode.time_ms for name, of in partitions.items() for p in of}
         found = self.broker.offsets_for_times(times)
-        before, after = shape(snapshot), shape(self.broker.snapshot(sorted(snapshot)))
+        before, after = shape(snapshot), self.broker.shapes(sorted(snapshot))
         if before != after:
             changed = sorted(name for name in before if after.get(name) != before[name])
             raise UnavailableError(f"{', '.join(changed)} changed meanwhile", "try again; nothing was written")

@@ -86,6 +86,11 @@ class Broker:
         wanted = tuple(dict.fromkeys(topics))
         return self._within_deadline(lambda left: self._look(wanted, left))
 
+    def shapes(self, topics: Sequence[str]) -> dict[str, tuple[str, frozenset[int]]]:
+        """Id and partitions of each topic that there is, as of now: what two looks must agree in."""
+        described = self._within_deadline(lambda left: self._describe(tuple(topics), left))
+        return {topic: (seen.id, frozenset(seen.partitions)) for topic, seen in described.items()}
+
     def truncated(self, led: Mapping[TopicPartition, Led]) -> dict[TopicPartition, int]:
         """Where the log of the epoch ends, for every partition in which that is before the offset."""
         if led == self._whole:  # a run that finds nothing new looks many times before the register knows better
