@@ -132,7 +132,10 @@ class Launch:
     def _redone(self, sink: StagedFileSink, manager: OffsetManager) -> Committer:
         """The launch's committer, which has finished what an earlier run left prepared."""
         profile, name = PROFILES[self.config.guarantee, kind_of(self.config)], self.config.sink_class
-        transaction = SinkTransaction(name) if name is not None and profile.kind == TRANSACTIONAL else None
+        transaction = None
+        if name is not None and profile.kind == TRANSACTIONAL:
+            timeout = self.config.sink_timeout_ms
+            transaction = SinkTransaction(name, timeout and timeout / 1000)
         committer = Committer(manager, sink, self.config.retain_batches, profile, transaction)
         if redone := committer.redo():
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))

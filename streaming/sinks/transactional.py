@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from offsets.errors import BatchError, StreamError
 from offsets.stores.base import Work
 from offsets.structs import OffsetRange
 from streaming.sinks.contracts import SinkBatch
 from streaming.sinks.current import BatchPlace
-from streaming.sinks.direct import CORRECT, OPTION, opened
+from streaming.sinks.direct import CORRECT, OPTION, hung, opened, refuse_returned
 from streaming.tasks.result import TaskResult
-from streaming.transform.user_code import raised
+from streaming.transform.user_code import at_work, raised
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -22,43 +26,86 @@ LOG = logging.getLogger(__name__)
 
 
 class SinkTransaction:
-    """`name`: the sink.class, a `TransactionalSink`.  Its instance is the driver's own."""
+    """`name`: the sink.class, a `TransactionalSink`.  `seconds` that commit_batch may take; None: any.  Driver."""
 
-    def __init__(self, name: str) -> None:
-        self._name, self._sink = name, opened(name).made
+    def __init__(self, name: str, seconds: float | None = None) -> None:
+        self._made: Any = opened(name).made
+        declared = opened(name).declared._replace(transactional=False)  # nobody looks at what this one returns
+        self._sink = opened(name)._replace(name=f"{name}.commit_batch", call=self._made.commit_batch, declared=declared)
+        self._seconds = seconds
 
     def work(self, batch: SinkBatch, results: Iterable[TaskResult]) -> Work:
-        """What the batch has yet to do.  BatchError, naming the line, for what commit_batch raises; see `Work`.
+        """What the batch has yet to do.  BatchError, naming the line, for what commit_batch does wrong; see `Work`.
 
         What may pass, a broken connection or a deadlock, is the store's affair: it does all of it again, or gives up.
         """
-        values = sorted(((r.range, r.value) for r in results), key=lambda each: each[0])
+        values: list[tuple[OffsetRange, Any]] = [(r.range, r.value) for r in results]
+        values.sort(key=lambda each: each[0])
 
         def work(connection: Connection) -> None:
             try:
-                returned = self._sink.commit_batch(connection, batch, list[tuple[OffsetRange, Any]](values))  # type: ignore[attr-defined]
+                with _kept_open(connection):
+                    refuse_returned(self._sink, self._called(connection, batch, list(values)))
+                    connection.exec_driver_sql("SELECT 1")  # refused if it has swallowed what ended the transaction
             except (Exception, SystemExit) as e:
                 if isinstance(e, StreamError) or _passing(e):
                     raise
-                raise BatchError(f"{OPTION}: {raised(f'{self._name}.commit_batch', e)}", CORRECT) from e
-            if returned is not None:
-                said = f"{OPTION}: {self._name}.commit_batch returned a {type(returned).__name__}"
-                raise BatchError(f"{said}, and must return nothing: the transaction was rolled back", CORRECT)
+                raise BatchError(f"{OPTION}: {raised(self._sink.name, e)}", CORRECT) from e
 
         return work
 
+    def _called(self, *arguments: Any) -> Any:
+        """What commit_batch returns.  In a thread of its own only if there is a time after which nobody waits."""
+        if self._seconds is None:
+            return self._sink.call(*arguments)
+        answer: futures.Future[Any] = futures.Future()
+
+        def call() -> None:
+            try:
+                answer.set_result(self._sink.call(*arguments))
+            except BaseException as e:
+                answer.set_exception(e)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        try:
+            return answer.result(self._seconds)
+        except futures.TimeoutError:
+            if answer.done():  # it is its own
+                raise
+            place = at_work(sys._current_frames().get(thread.ident or 0))
+            raise hung(self._sink, "its transaction", self._seconds, place) from None
+
     def collect_garbage(self, batch: BatchPlace) -> None:
         """Rule G: what tasks of batches before this one have left.  Whatever is raised is logged, and it stays."""
-        collect = getattr(self._sink, "collect_garbage", None)
+        collect = getattr(self._made, "collect_garbage", None)
         if collect is None:
             return
         try:
             collect(batch)
         except (Exception, SystemExit) as e:
-            LOG.warning("what finished batches have staged stays until the next batch: %s", raised(self._name, e))
+            said = raised("collect_garbage", e)
+            LOG.warning("what finished batches have staged stays until the next batch: %s", said)
+
+
+@contextmanager
+def _kept_open(connection: Connection) -> Iterator[None]:
+    """Inside of the block the transaction cannot be ended: what came behind that would be apart from the offsets."""
+    from sqlalchemy import event  # only where the store is a database
+
+    def refuse(_: Connection) -> NoReturn:
+        raise RuntimeError("the transaction is not commit_batch's to end: it neither commits nor rolls back")
+
+    for name in ("commit", "rollback"):
+        event.listen(connection, name, refuse)
+    try:
+        yield
+    finally:
+        for name in ("commit", "rollback"):
+            event.remove(connection, name, refuse)
 
 
 def _passing(error: BaseException) -> bool:
-    from offsets.stores.sql_errors import passing  # only where the store is a database
+    from offsets.stores.sql_errors import passing
 
     return passing(error)

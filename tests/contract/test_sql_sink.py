@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.profiles import PROFILES, TRANSACTIONAL
 from offsets.stores import open_store
+from offsets.stores.base import TransactionalStore
 from offsets.stores.sql_database import Database
 from offsets.structs import EXACTLY_ONCE, OffsetRange, TopicState
 from streaming.records import Record
 from streaming.run.batch import Batch, Stopwatch, sink_batch
 from streaming.run.committer import Committer
+from streaming.sinks import transactional
+from streaming.sinks.contracts import Declaration
 from streaming.sinks.current import BatchPlace, working_for
+from streaming.sinks.direct import Sink
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import StagingPlace
 from streaming.sinks.sql import SqlSink
@@ -222,17 +227,17 @@ def test_what_does_not_fit_names_the_nearest(tables: Tables, case: str) -> None:
     assert not left or tables.url.startswith("sqlite")  # which stages in pieces; rule G takes what is left
 
 
-class Transaction(SinkTransaction):
-    """Of a sink that is made already."""
-
-    def __init__(self, sink: SqlSink) -> None:
-        self._name, self._sink = "test:Sink", sink
+def transaction(sink: object, monkeypatch: pytest.MonkeyPatch, seconds: float | None = None) -> SinkTransaction:
+    """Of a sink that is made already, under the name test:Sink."""
+    made = Sink("test:Sink.write_partition", print, Declaration(False, transactional=True), sink)
+    monkeypatch.setattr(transactional, "opened", lambda name: made)
+    return SinkTransaction("test:Sink", seconds)
 
 
 class Driver:
     """One driver of a job whose register is in the same database."""
 
-    def __init__(self, tables: Tables, folder: Path, sink: SqlSink) -> None:
+    def __init__(self, tables: Tables, folder: Path, sink: SqlSink, transaction: SinkTransaction) -> None:
         self.tables, self.sink, self.store = tables, sink, open_store(tables.url)
         self.manager = OffsetManager(self.store, current_owner("run"))
         if self.manager.read() is None:
@@ -240,7 +245,7 @@ class Driver:
         self.manager.take()
         lake = StagedFileSink(LocalFilesystem(f"{folder}/lake"))
         profile = PROFILES[EXACTLY_ONCE, TRANSACTIONAL]
-        self.committer = Committer(self.manager, lake, profile=profile, transaction=Transaction(sink))
+        self.committer = Committer(self.manager, lake, profile=profile, transaction=transaction)
 
     def run(self, rows: Sequence[Mapping[str, Any]], before_commit: Any = None) -> None:
         """A batch of the next three offsets of both partitions, with these rows in each."""
@@ -262,42 +267,50 @@ def next_of(range_: OffsetRange, offsets: Mapping[int, int]) -> OffsetRange:
     return range_._replace(from_offset=start, until_offset=start + 3)
 
 
-def test_rows_and_offsets_are_there_together(tables: Tables, tmp_path: Path) -> None:
+@pytest.fixture
+def driver(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Driver]]:
+    """`driver(**attributes of the sink)`: takes the register, from whom ever had it."""
+    made: list[Driver] = []
+
+    def make(**attributes: Any) -> Driver:
+        sink = tables.sink(**attributes)
+        made.append(Driver(tables, tmp_path, sink, transaction(sink, monkeypatch)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.store.close()
+
+
+def test_rows_and_offsets_are_there_together(tables: Tables, driver: Callable[..., Driver]) -> None:
     """Two batches: nothing pending in between, the rows of each, and no staged table afterwards."""
-    driver = Driver(tables, tmp_path, tables.sink())
+    one = driver()
     for k in (1, 2):
-        driver.run([{"k": k}])
-        assert (driver.manager.state.pending, driver.manager.state.seq) == (None, k)
+        one.run([{"k": k}])
+        assert (one.manager.state.pending, one.manager.state.seq) == (None, k)
     assert tables.run("SELECT k FROM plain ORDER BY k") == [(1,), (1,), (2,), (2,)]
     assert [name for name in tables.names() if name.startswith("kds_staged")] == []
-    driver.store.close()
 
 
-def test_a_fenced_driver_writes_no_row(tables: Tables, tmp_path: Path) -> None:
+def test_a_fenced_driver_writes_no_row(tables: Tables, driver: Callable[..., Driver]) -> None:
     """Another one takes over while its tasks stage: its transaction ends before its rows, and the other's are there."""
-    sleeper = Driver(tables, tmp_path, tables.sink())
-    other = Driver(tables, tmp_path, tables.sink())
+    sleeper, other = driver(), driver()
     other.run([{"k": 2}])
     with pytest.raises(FencedError):
         sleeper.run([{"k": 1}])
     assert tables.run("SELECT k FROM plain") == [(2,), (2,)]
-    for driver in (sleeper, other):
-        driver.store.close()
 
 
-def test_a_commit_that_fails_leaves_both_as_they_were(tables: Tables, tmp_path: Path) -> None:
+def test_a_commit_that_fails_leaves_both_as_they_were(tables: Tables, driver: Callable[..., Driver]) -> None:
     """A row that the table refuses: one line that says so, neither row nor offset, and the next launch goes on."""
-    driver = Driver(tables, tmp_path, tables.sink(table="keyed"))
     with pytest.raises(BatchError, match=r"(?is)sink\.class: test:Sink\.commit_batch raised IntegrityError.*unique"):
-        driver.run([{"k": 1}])  # in both ranges
-    driver.store.close()
-    after = Driver(tables, tmp_path, tables.sink(table="keyed", mode="upsert", key=("k",)))
+        driver(table="keyed").run([{"k": 1}])  # in both ranges
+    after = driver(table="keyed", mode="upsert", key=("k",))
     assert (after.manager.state.pending, after.manager.state.seq) == (None, 0)
     assert tables.run("SELECT k FROM keyed") == []
     after.run([{"k": 1}])
     assert tables.run("SELECT k FROM keyed") == [(1,)]
     assert [name for name in tables.names() if name.startswith("kds_staged")] == []
-    after.store.close()
 
 
 class Careless:
@@ -307,16 +320,54 @@ class Careless:
         self._does = does
 
     def commit_batch(self, connection: Connection, batch: object, results: object) -> object:
-        if self._does == "raise":
-            raise RuntimeError("no way")
+        connection.exec_driver_sql("INSERT INTO plain VALUES (1, 'careless')")
+        return getattr(self, self._does)(connection)
+
+    def breaks(self, connection: Connection) -> None:
+        raise LookupError("no way")
+
+    def returns(self, connection: Connection) -> object:
         return (each for each in ())
 
+    def commits(self, connection: Connection) -> None:
+        connection.commit()
 
-@pytest.mark.parametrize(("does", "told"), [("raise", "RuntimeError: no way"), ("yield", "returned a generator")])
-def test_what_commit_batch_does_wrong_is_told(does: str, told: str, tmp_path: Path) -> None:
-    """Whatever it raises, and what it returns, ends the transaction with one line that names it."""
-    transaction = Transaction(Careless(does))  # type: ignore[arg-type]
-    batch = Batch(Plan(RANGES, {}), PLACE, 1)
-    work = transaction.work(sink_batch(APP, batch), [TaskResult(r, (), 0, 0, 0) for r in RANGES])
-    with pytest.raises(BatchError, match=told):
-        work(None)  # type: ignore[arg-type]
+    def rolls_back(self, connection: Connection) -> None:
+        connection.rollback()
+
+    def hangs(self, connection: Connection) -> None:
+        threading.Event().wait()
+
+    def swallows(self, connection: Connection) -> None:
+        with suppress(Exception):
+            connection.exec_driver_sql("INSERT INTO nowhere VALUES (1)")
+
+
+TOLD = {
+    "breaks": "test:Sink.commit_batch raised LookupError: no way at ",
+    "returns": "test:Sink.commit_batch returned a generator, and must return nothing",
+    "commits": "the transaction is not commit_batch's to end",
+    "rolls_back": "the transaction is not commit_batch's to end",
+    "hangs": "test:Sink.commit_batch was not done with its transaction within 0.5 s",
+    "swallows": "current transaction is aborted",
+}
+
+
+@pytest.mark.parametrize("does", TOLD)
+def test_what_commit_batch_does_wrong_ends_the_transaction(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """Whatever that is: one line that names it, and neither register nor table have changed."""
+    if does == "swallows" and tables.url.startswith("sqlite"):
+        does = "breaks"  # SQLite's transactions go on behind a statement that it has refused
+    with closing(open_store(tables.url)) as store:
+        assert isinstance(store, TransactionalStore)
+        before = store.replace(None, b"before")
+        work = transaction(Careless(does), monkeypatch, 0.5 if does == "hangs" else None).work(
+            sink_batch(APP, Batch(Plan(RANGES, {}), PLACE, 1)), [TaskResult(r, (), 0, 0, 0) for r in RANGES]
+        )
+        with pytest.raises(BatchError) as wrong:
+            store.replace_within(before, b"after", work)
+        assert TOLD[does] in str(wrong.value)
+        assert store.load() == before
+    assert tables.run("SELECT * FROM plain") == []

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from demonstration.launches import Launch, kill
 
 from offsets.structs import State
 from servers.kafka_server import Kafka
@@ -24,7 +25,19 @@ from tests.crash.plain.faults import Fault
 from tests.crash.plain.sql_world import Topic, World, fill, offsets
 from tests.crash.seed import SEED
 
-FEW, MANY = 1_200, 300_000  # records
+FEW, SOME, MANY = 1_200, 60_000, 300_000  # records
+VICTIMS = ("driver", "jvm", "worker")
+# Beside the job file, so that the run ships it.
+LEDGER = """
+from streaming.sinks.sql import SqlSink
+
+class Ledger(SqlSink):
+    url = {url!r}
+    table = "received"
+
+    def row(self, record):
+        return {{"p": record.partition, "o": record.offset, "key": record.key.decode(), "value": record.value.decode()}}
+"""
 MakeWorld = Callable[[Topic], World]
 
 
@@ -122,6 +135,34 @@ def test_thirty_kills(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -
     assert hunt.staged > 5
     assert hunt.world.received() == dict.fromkeys(many.places, 1)
     assert hunt.world.staged() == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_kills_on_spark(kafka: Kafka, world: MakeWorld) -> None:
+    """Through spark-submit, three drivers, JVMs and workers die while rows are staged: the table is the topic."""
+    here, dice, killed = world(fill(kafka.bootstrap, SOME)), random.Random(SEED), 0
+    job = Path(here.lay_out(kafka.bootstrap, "Rows", "exactly-once", 2_400))
+    job.with_name("ledger.py").write_text(LEDGER.format(url=here.url))
+    told = job.read_text().replace("tests.crash.plain.sql_sinks:Rows", "ledger:Ledger")
+    job.write_text(told + "\n[spark]\nspark.master = local[2,4]\nspark.ui.enabled = false\n")
+    launch = None
+    try:
+        for victim in VICTIMS * 3:
+            if launch is None or not launch.running:
+                launch = Launch(job, job.with_suffix(f".{killed}.log"), "--available-now")
+            pid = kill(launch, victim, lambda: dice.random() < 0.5 and bool(here.staged()))
+            assert pid is not None, launch.output
+            killed += 1
+            if victim != "worker":
+                launch.wait_gone(30)
+        assert launch is not None
+        assert launch.wait() == 0, launch.output
+    finally:
+        if launch is not None:
+            launch.end()
+    assert here.received() == dict.fromkeys(here.topic.places, 1)
+    assert here.staged() == []
 
 
 @pytest.mark.full
