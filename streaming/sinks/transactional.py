@@ -8,12 +8,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from offsets.errors import BatchError, StreamError
 from offsets.stores.base import Work
 from offsets.structs import OffsetRange
-from streaming.sinks.contracts import SinkBatch
+from streaming.sinks.contracts import SinkBatch, TransactionalSink
 from streaming.sinks.current import BatchPlace
 from streaming.sinks.direct import CORRECT, OPTION, hung, opened, refuse_returned
 from streaming.tasks.result import TaskResult
@@ -29,10 +29,10 @@ class SinkTransaction:
     """`name`: the sink.class, a `TransactionalSink`.  `seconds` that commit_batch may take; None: any.  Driver."""
 
     def __init__(self, name: str, seconds: float | None = None) -> None:
-        self._made: Any = opened(name).made
-        declared = opened(name).declared._replace(transactional=False)  # nobody looks at what this one returns
-        self._sink = opened(name)._replace(name=f"{name}.commit_batch", call=self._made.commit_batch, declared=declared)
-        self._seconds = seconds
+        sink, self._seconds = opened(name), seconds
+        self._made = cast("TransactionalSink", sink.made)
+        declared = sink.declared._replace(transactional=False)  # nobody looks at what this one returns
+        self._sink = sink._replace(name=f"{name}.commit_batch", call=self._made.commit_batch, declared=declared)
 
     def work(self, batch: SinkBatch, results: Iterable[TaskResult]) -> Work:
         """What the batch has yet to do.  BatchError, naming the line, for what commit_batch does wrong; see `Work`.
