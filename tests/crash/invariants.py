@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
+from tests.crash.plain.bench import KERNEL_LOCKS
 from tests.crash.plain.evidence import STAGING, Evidence, Look
 from tests.crash.plain.topic import BATCH, Place
 
@@ -220,7 +221,7 @@ def comes_to_rest(e: Evidence) -> Wrong:
 def dead_are_succeeded(e: Evidence) -> Wrong:
     """S5: whoever is launched beside a frozen driver takes over, or leaves with 75 where the kernel keeps the lock."""
     beside = [exit.status for exit in e.exits if exit.what == "takeover"][-1:]
-    may = (0, 75) if e.store == "file" else (0, -9)  # killed if the tuple says so
+    may = (0, 75) if e.store in KERNEL_LOCKS else (0, -9)  # killed if the tuple says so
     yield from (f"the launch beside the frozen one left with {status}" for status in beside if status not in may)
 
 

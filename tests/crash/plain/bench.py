@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +58,7 @@ class Bench:
     webhdfs: str  # host:port
     folder: Path
     client: KazooClient
+    postgres: str = ""  # URL of a database, for those tuples that need one
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def lay_out(self, profile: Profile, store: str) -> Places:
@@ -65,8 +66,8 @@ class Bench:
         name = f"{self.folder.name}/{next(self.numbers)}"
         folder = self.folder.parent / name
         folder.mkdir(parents=True)
-        places = Places(str(folder / "crash.cfg"), *STORES[store](self, name, folder))
-        if not places.store.startswith("zookeeper:"):
+        places = Places(str(folder / "crash.cfg"), *(STORES | DATABASES)[store](self, name, folder))
+        if places.store.startswith(("file:", "webhdfs:")):
             Folder(places.store).make()  # a quota needs a folder
         guarantee, kind = profile
         more = MORE[kind].format(side="{side}", sink="Upsert" if guarantee == "exactly-once" else "Append")
@@ -77,7 +78,8 @@ class Bench:
 
 
 # Each kind of store and of sink, so that each failpoint of a sink is passed on both kinds of file systems.
-STORES: Mapping[str, Callable[[Bench, str, Path], tuple[str, str]]] = {
+Placing = Callable[["Bench", str, Path], tuple[str, str]]
+STORES: dict[str, Placing] = {
     "zookeeper": lambda b, name, _: (
         f"zookeeper://{b.zookeeper}/crash/{name}",
         f"webhdfs://{b.webhdfs}/crash/{name}/lake",
@@ -85,4 +87,10 @@ STORES: Mapping[str, Callable[[Bench, str, Path], tuple[str, str]]] = {
     "hdfs": lambda b, name, folder: (f"webhdfs://{b.webhdfs}/crash/{name}/store", f"file://{folder}/lake"),
     "file": lambda b, name, folder: (f"file://{folder}/store", f"file://{folder}/lake"),
 }
+# A few tuples of their own, see test_databases.py: the protocol is the same, and so are the sinks.
+DATABASES: dict[str, Placing] = {
+    "postgresql": lambda b, name, folder: (f"{b.postgres}?register={name.replace('/', '.')}", f"file://{folder}/lake"),
+    "sqlite": lambda b, name, folder: (f"sqlite:///{folder}/store.db", f"file://{folder}/lake"),
+}
+KERNEL_LOCKS = ("file", "sqlite")  # held by the kernel for as long as the process is there, be it frozen
 STORE_POINTS = ("lock.", "create.", "replace.", "take.")  # where the store is about to write, and not the sink

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 from kazoo.protocol.states import WatchedEvent
+from sqlalchemy import create_engine, inspect, text
 
 from tests.crash.plain.places import Folder
 
@@ -112,5 +113,28 @@ class ZnodeHistory:
             assert self._known.setdefault(stat.version, data) == data, "a version has two values"
 
 
+class TableHistory:
+    """A database keeps it all, in a table by version."""
+
+    def __init__(self, store: str) -> None:
+        url, _, register = store.partition("?register=")
+        self._name, self._engine = (
+            register or "default",
+            create_engine(url.replace("postgresql:", "postgresql+psycopg:")),
+        )
+
+    def seen(self) -> list[Register]:
+        asked = text("SELECT version, state FROM kds_states WHERE name = :name ORDER BY version")
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table("kds_states"):
+                return []
+            return [parsed(version, bytes(data)) for version, data in connection.execute(asked, {"name": self._name})]
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
 def follow(store: str, client: KazooClient | None) -> History:
+    if store.startswith(("sqlite:", "postgresql:")):
+        return TableHistory(store)
     return ZnodeHistory(client, store) if client is not None and store.startswith("zookeeper:") else LogHistory(store)

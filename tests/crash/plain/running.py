@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.crash.invariants import violated
-from tests.crash.plain.bench import STORE_POINTS, STORES, Bench, Profile
+from tests.crash.plain.bench import KERNEL_LOCKS, STORE_POINTS, STORES, Bench, Profile
 from tests.crash.plain.crew import Crew
 from tests.crash.plain.evidence import Evidence, Exit, Witness
 from tests.crash.plain.faults import LANDED, Fault, empty
@@ -36,7 +36,7 @@ class Tuple:
     """
 
     profile: Profile
-    store: str  # a key of STORES
+    store: str  # a key of STORES, or of DATABASES
     point: str
     action: str  # one of plain.faults.ACTIONS
     hit: int = 1
@@ -114,7 +114,7 @@ class _Run:
 
     def _relaunch(self, what: str, fault: Fault | None, consumed: str, planted: str) -> None:
         """As cron does: once more after a status that says so, which a machine that is slow enough may bring about."""
-        again = (75, 69) if what == "clean" or self.case.store != "file" else ()
+        again = (75, 69) if what == "clean" or self.case.store not in KERNEL_LOCKS else ()
         for _ in range(LAUNCHES):
             self._end(what, self._start(fault, consumed, planted), what)
             if self.evidence.exits[-1].status not in again:
