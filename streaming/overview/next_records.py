@@ -68,7 +68,6 @@ def _place(message: Message) -> TopicPartition:
 
 
 def _time(message: Message) -> int | None:
-    if message.error():
-        return None
+    """None also for an event that is no record."""
     kind, moment = message.timestamp()
     return None if kind == TIMESTAMP_NOT_AVAILABLE else moment
