@@ -42,7 +42,11 @@ CASES = [
         Tuple(STRONGEST, store, "reset.before", "freeze", 1, PREPARED, reset=True),
     )
 ]
-PLAIN = [case for case in CASES if (case.point, case.action) in (("commit.sent", "kill"), ("publish.each", "freeze"))]
+PLAIN = ("commit.sent-kill", "publish.each-freeze")
+
+
+def plain(case: Tuple) -> bool:
+    return case.profile == STRONGEST and f"{case.point}-{case.action}" in PLAIN
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +61,7 @@ def outcomes(
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c.id, marks=() if c in PLAIN else pytest.mark.full) for c in CASES]
-)
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.id, marks=() if plain(c) else pytest.mark.full) for c in CASES])
 def test_tuple(outcomes: Mapping[str, Future[Outcome]], case: Tuple) -> None:
     """The fault happens, and afterwards no invariant is violated."""
     outcome = outcomes[case.id].result()
