@@ -100,8 +100,8 @@ def _remedy(losses: list[Loss], job: str) -> str:
     scope = " ".join(f"--topic {name}" for name in lost) if len(lost) <= NAMED_TOPICS else "--all-topics"
     command = f"reset_offsets.py {job} {scope} --to-current --execute"
     return (
-        f"if these records are to be given up, start a new generation at what is readable: {command} (without "
-        "--execute it says what that gives up), then launch again"
+        "if these records are to be given up, start a new generation at what is readable, then launch again (without "
+        f"--execute it says what is given up): {command}"
     )
 
 

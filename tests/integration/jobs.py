@@ -220,6 +220,11 @@ class Job:
         process.process.send_signal(signal.SIGTERM)
         return process.wait()
 
+    def operate(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python SCRIPT JOB.cfg ARGUMENTS`, one of the operators' scripts."""
+        command = [sys.executable, str(ROOT / "scripts" / script), str(self.path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=SECONDS)
+
     def register_bytes(self) -> bytes | None:
         """The register, as its store has it."""
         with closing(open_store(self.settings["offsets.store"], 4.0, 10.0)) as store:
@@ -263,9 +268,9 @@ class Job:
             process.end()
 
 
-def command_in(line: str, job: str) -> list[str]:
+def command_in(line: str, job: str, script: str = "run_stream.py") -> list[str]:
     """The options of the command that a complaint ends with; it must be one for this very job file."""
-    found = re.search(r"run_stream\.py (.*)$", line)
+    found = re.search(rf"{re.escape(script)} (.*)$", line)
     assert found, f"no command in: {line}"
     first, *options = shlex.split(found[1])
     assert first == job, line

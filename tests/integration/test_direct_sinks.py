@@ -96,7 +96,7 @@ def kill_in_flight(job: Job) -> None:
 def test_the_sink_of_the_readme_is_exactly_once(topics: Topics, job: Callable[..., Job]) -> None:
     """Killed between write and commit: the same ranges are written again, though more has come; each record once.
 
-    Meanwhile a job without the sink, and --recover offsets, are refused with the ranges.
+    Meanwhile a job without the sink, and a reset, are refused with the ranges.
     """
     topic = topics.create()
     topics.fill(topic, 30, 20)
@@ -112,10 +112,10 @@ def test_the_sink_of_the_readme_is_exactly_once(topics: Topics, job: Callable[..
 
     without = job(topic, "without", offsets__store=orders.settings["offsets.store"])
     without.write(sink__path=orders.settings["sink.path"])
-    recover = f'source.startingOffsets={{"{topic}":{{"0":0,"1":0}}}}'
-    for refused in (without.run(), orders.run("--recover", "offsets", "--set", recover)):
-        assert refused.status == 3, refused.said
-        assert all(each in refused.stderr for each in first), refused.said
+    launched, reset = without.run(), orders.operate("reset_offsets.py", "--all-topics", "--to-earliest", "--execute")
+    for status, said in ((launched.status, launched.stderr), (reset.returncode, reset.stderr)):
+        assert status == 3, said
+        assert all(each in said for each in first), said
 
     again = orders.run()
     assert again.status == 0, again.said

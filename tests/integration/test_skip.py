@@ -101,5 +101,5 @@ def test_a_topic_that_is_replaced_under_a_batch_is_read_anew(
     assert ended.status == 3, ended.said
     (line,) = ended.complaints
     assert f"TOPIC_MISSING {topic}" in line
-    assert "--recover" not in line
+    assert "reset_offsets" not in line
     assert made.offsets(topic) == before
