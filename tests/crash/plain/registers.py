@@ -118,10 +118,8 @@ class TableHistory:
 
     def __init__(self, store: str) -> None:
         url, _, register = store.partition("?register=")
-        self._name, self._engine = (
-            register or "default",
-            create_engine(url.replace("postgresql:", "postgresql+psycopg:")),
-        )
+        self._name = register or "default"
+        self._engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
 
     def seen(self) -> list[Register]:
         asked = text("SELECT version, state FROM kds_states WHERE name = :name ORDER BY version")
