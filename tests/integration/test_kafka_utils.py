@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import operator
+import os
+import subprocess
+import sys
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -243,3 +247,84 @@ def test_loss_in_mid_stream(kafka: Kafka, topics: Topics, ssc: StreamingContext)
     values = [value for _, value in seen]
     assert values == list(range(3, 3 + len(values))), "up to the loss, each once and in order"
     assert values[-1] < 900, "nothing behind it"
+
+
+def test_failed_batch(kafka: Kafka, topics: Topics, ssc: StreamingContext) -> None:
+    """What comes after a batch that has failed is not processed as if it had not."""
+    topic = topics.create(1)
+    produce(kafka, topic, [(None, str(n)) for n in range(1000)])
+    params = {"bootstrap.servers": kafka.bootstrap, "auto.offset.reset": "earliest"}
+    seen: list[str] = []
+
+    def output(rdd: RDD[Any]) -> None:
+        values = rdd.values().collect()
+        if "4" in values:
+            raise RuntimeError("this output has failed")
+        seen.extend(values)
+
+    KafkaUtils.createDirectStream(ssc, [topic], params).foreachRDD(output)
+    ssc.start()
+    with pytest.raises(Py4JJavaError, match="this output has failed"):
+        ssc.awaitTerminationOrTimeout(SECONDS)
+
+    def told() -> bool:
+        with pytest.raises(Py4JJavaError, match="this output has failed") as e:
+            ssc.awaitTerminationOrTimeout(0)
+        return "no batch is planned after one that has failed: RuntimeError: this output has failed" in str(e.value)
+
+    wait_for(told, SECONDS, "a plan after it to be refused")
+
+
+@pytest.mark.full
+def test_replaced_topic(kafka: Kafka, topics: Topics, ssc: StreamingContext) -> None:
+    """A topic that was deleted and created again is another one, also if its log is as long."""
+    topic = topics.create(1)
+    produce(kafka, topic, [(None, str(n)) for n in range(4)])
+    params = {"bootstrap.servers": kafka.bootstrap, "auto.offset.reset": "earliest"}
+    seen: list[str] = []
+    KafkaUtils.createDirectStream(ssc, [topic], params).foreachRDD(lambda rdd: seen.extend(rdd.values().collect()))
+    ssc.start()
+    wait_for(lambda: len(seen) == 4, SECONDS, "the records")
+    topics.delete(topic)
+    topics.create(1, topic)
+    produce(kafka, topic, [(None, "other")] * 9)
+    with pytest.raises(Py4JJavaError, match=f"data loss: (REPLACED|TOPIC_MISSING) {topic}|TOPIC_MISSING"):
+        ssc.awaitTerminationOrTimeout(SECONDS)
+    assert "other" not in seen
+
+
+@pytest.mark.full
+def test_program_of_2_4(kafka: Kafka, topics: Topics, java_home: Path, executor_python: Path, tmp_path: Path) -> None:
+    """With nothing but its import changed it runs, goes on where it ended, and executors get our code with it."""
+    old = (Path(__file__).parent / "program_of_2_4.py").read_text()
+    assert old.count("pyspark.streaming.kafka") == 1
+    program, results = tmp_path / "program.py", tmp_path / "results"
+    program.write_text(old.replace("pyspark.streaming.kafka", "streaming.kafka_utils"))
+    topic = topics.create(2)
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environ["PYSPARK_PYTHON"] = str(executor_python)
+    environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] --conf spark.ui.enabled=false pyspark-shell"
+
+    def batches() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+    def run_until(offsets: list[int]) -> None:
+        end = tmp_path / f"end-{sum(offsets)}"
+        with (tmp_path / "log").open("ab") as log:
+            command = [sys.executable, str(program), kafka.bootstrap, topic, str(results), str(end)]
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=tmp_path)
+        try:
+            reached = lambda: bool(batches()) and [until for *_, until in batches()[-1]["offsets"]] == offsets  # noqa: E731
+            wait_for(lambda: reached() or process.poll() is not None, SECONDS, f"batches up to {offsets}")
+            end.touch()
+            assert process.wait(SECONDS) == 0, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    produce(kafka, topic, [(None, "to be"), (None, "or not")], [(None, "to be")])
+    run_until([2, 1])
+    produce(kafka, topic, [(None, "that is")], [(None, "the question")])
+    run_until([3, 2])
+    counts: Counter[str] = sum((Counter(batch["counts"]) for batch in batches()), Counter())
+    assert counts == dict.fromkeys(("or", "not", "that", "is", "the", "question"), 1) | {"to": 2, "be": 2}
