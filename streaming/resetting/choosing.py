@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from offsets.errors import ConfigError, DataLossError, UnavailableError
@@ -18,7 +19,7 @@ from streaming.resetting.values import Chosen
 from streaming.source.beginning import shape
 from streaming.source.broker import Broker
 from streaming.source.planner import CONFIRM_LOOKS, CONFIRM_SECONDS, compared
-from streaming.source.subscription import Assign, Subscription, visible
+from streaming.source.subscription import Assign, Subscription, included, visible
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,12 @@ class Chooser:
     def __call__(self, state: State) -> Planned:
         known, read = state.topics, self.subscription or _exactly(state.topics)
         choice = {**dict.fromkeys(read.topics(known, self.broker.existing_topics), ()), **_partitions(known)}
-        scope = self.scope
-        if scope is None:
-            scope = dict.fromkeys(name for name in choice if read.includes(name))
+        scope = dict.fromkeys(filter(read.includes, choice)) if self.scope is None else self.scope
         snapshot = self._look(known, sorted(scope.keys() & choice.keys()))
-        choice = {**choice, **_readable(known, visible(read, snapshot))}
+        self._refuse_missing(known, snapshot, scope.keys() & choice.keys())
+        rest = included(read, known) if self.scope is None else known
         lines = self.mode.lines if isinstance(self.mode, ToOffsets) else None
-        self._refuse_missing(known, snapshot, scope, choice)
-        wanted = within(scope, choice, lines)
+        wanted = within(scope, {**choice, **_readable(read, known, rest, snapshot)}, lines)
         if not wanted:
             raise ConfigError(["the register holds no topic to reset"], "nothing was written")
         reset = plan_reset(known, snapshot, wanted, self.mode, self._found(snapshot, wanted))
@@ -84,14 +83,12 @@ class Chooser:
         snapshot = compared(self.broker, kept, self.broker.snapshot(names)) if names else {}
         return snapshot, {(x.kind, x.topic, x.partition) for x in find_losses(kept, snapshot)}
 
-    def _refuse_missing(self, known: Topics, snapshot: Snapshot, scope: Scope, choice: Existing) -> None:
-        """What Kafka has not: a loss if the register knows it; else a name that nobody has, unless nobody asked."""
-        absent = sorted((scope.keys() & choice.keys()) - snapshot.keys())
+    def _refuse_missing(self, known: Topics, snapshot: Snapshot, names: AbstractSet[str]) -> None:
+        """What Kafka has not: a loss if the register knows it, else a name that nobody has."""
+        absent = sorted(names - snapshot.keys())
         if gone := {name: known[name] for name in absent if name in known}:
-            hint = "create it again, or leave it out: --topic for the others" if self.scope is None else ""
-            raise DataLossError(
-                find_losses(gone, snapshot), hint or "name only topics that Kafka has, or create it again"
-            )
+            others = "create it again, or name the topics that Kafka has: --topic; nothing was written"
+            raise DataLossError(find_losses(gone, snapshot), others)
         if absent:
             existing = self.broker.existing_topics()
             problems = [f"Kafka has no topic {name}{nearest(name, existing)}" for name in absent]
@@ -119,6 +116,8 @@ def _partitions(topics: Topics) -> Existing:
     return {name: frozenset(topic.offsets) for name, topic in topics.items()}
 
 
-def _readable(known: Topics, read: Snapshot) -> Existing:
-    """What a job reads now, and what it has read before."""
-    return {name: {*now.partitions, *(known[name].offsets if name in known else ())} for name, now in read.items()}
+def _readable(read: Subscription, known: Topics, rest: Topics, snapshot: Snapshot) -> Existing:
+    """What a job reads now, and `rest` of what the register has; all of it if the topic is another one now."""
+    seen = visible(read, {name: now for name, now in snapshot.items() if read.includes(name)})
+    before = {name: (rest if known[name].id == now.id else known)[name] for name, now in seen.items() if name in known}
+    return {name: {*now.partitions, *(before[name].offsets if name in before else ())} for name, now in seen.items()}

@@ -24,6 +24,7 @@ from streaming.commands.reset_offsets import main
 from streaming.resetting.times import told
 from streaming.source.broker import Broker
 from tests.integration.jobs import SECONDS, Topics
+from tests.takeover.stores import KINDS, mostly, places
 
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 HALF_HOUR_MS = 30 * 60_000
@@ -45,15 +46,16 @@ path = file://{folder}/lake
 
 @dataclass
 class Place:
-    """A register in a folder of its own; `topics` are made as they are needed."""
+    """A register, in a folder of its own unless `url` says where; `topics` are made as they are needed."""
 
     folder: Path
     kafka: Kafka
     topics: Topics
+    url: str = ""
 
     @property
     def store(self) -> str:
-        return f"file://{self.folder}/store"
+        return self.url or f"file://{self.folder}/store"
 
     def commit(self, **offsets: Mapping[int, int]) -> None:
         """Writes the register, at what Kafka has of the topics now."""
@@ -240,6 +242,53 @@ def test_records_that_are_read_again_or_skipped(filled: Filled, capsys: pytest.C
     assert "read again:    5 records at most, of 2 partitions" in told_
     assert "--all-topics --to-offset 8 --execute" in told_
     assert filled.place.files() == before
+
+
+# ---- every mode, executed
+
+
+@pytest.fixture(params=mostly("file", (*KINDS, "sqlite", "postgresql")))
+def kept(request: pytest.FixtureRequest, place: Place) -> Place:
+    """With a register of every kind."""
+    kind, folder = request.param, place.folder
+    if kind == "sqlite":
+        place.url = f"sqlite:///{folder}/register.db"
+    elif kind == "postgresql":
+        place.url = request.getfixturevalue("postgres").database(f"reset_{uuid.uuid4().hex[:8]}")
+    elif kind != "file":
+        servers = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
+        place.url = places(kind, "job", folder, *servers)["offsets__store"]
+    return place
+
+
+def test_what_is_shown_is_done(kept: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mode on every kind of store: the offsets of the dry run, in a generation of its own; who, what and why."""
+    topic = kept.topics.create(3)
+    kept.topics.fill(topic, 8, 8, 8)
+    kept.topics.truncate(topic, 2, before=2)
+    kept.commit(**{topic: {0: 4, 1: 4, 2: 4}})
+    now = told(time.time_ns() // 1_000_000 + 3_600_000)
+    file = kept.folder / "offsets.json"
+    file.write_text(json.dumps({topic: {"0": 3, "2": -1}}))
+    modes = {
+        ("--to-earliest",): [0, 0, 2],
+        ("--shift-by", "3"): [3, 3, 5],
+        ("--to-latest",): [8, 8, 8],
+        ("--to-offset", "1"): [1, 1, 2],
+        ("--to-current",): [1, 1, 2],
+        ("--to-datetime", now): [8, 8, 8],
+        ("--by-duration", "P1D"): [0, 0, 2],
+        ("--from-file", str(file)): [3, 0, 8],
+    }
+    for generation, (mode, offsets) in enumerate(modes.items(), 1):
+        argv = [*kept.by_store, *mode, *(() if "--from-file" in mode else ("--topic", topic))]
+        shown, before = plan(capsys, *argv), kept.state
+        done = plan(capsys, *argv, "--execute", "--reason", "a test")
+        assert done["partitions"] == shown["partitions"]
+        state = kept.state
+        assert list(state.topics[topic].offsets.values()) == offsets
+        assert (state.generation, state.step, state.before) == (generation, "reset", before.topics)
+        assert state.reason.endswith(f": {mode[0]}{' ' * (len(mode) > 1)}{' '.join(mode[1:])}; a test")
 
 
 # ---- what is there and what is not
