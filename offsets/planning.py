@@ -93,12 +93,14 @@ def _lost_ranges(topics: Mapping[str, TopicState], losses: Sequence[Loss]) -> It
 
 
 def _remedy(losses: list[Loss], job: str) -> str:
-    missing = sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING")
-    if missing:
-        return f"correct [kafka] bootstrap.servers or [source], or create {', '.join(missing)} again"
     lost = sorted({loss.topic for loss in losses})
     scope = " ".join(f"--topic {name}" for name in lost) if len(lost) <= NAMED_TOPICS else "--all-topics"
     command = f"reset_offsets.py {job} {scope} --to-current --execute"
+    if missing := sorted(loss.topic for loss in losses if loss.kind == "TOPIC_MISSING"):
+        return (
+            f"correct [kafka] bootstrap.servers or [source]; or create {', '.join(missing)} again, start a new "
+            f"generation there, then launch again: {command}"
+        )
     return (
         "if these records are to be given up, start a new generation at what is readable, then launch again (without "
         f"--execute it says what is given up): {command}"

@@ -77,10 +77,11 @@ def test_topic_missing(started: Started, topics: Topics) -> None:
     """Somebody has deleted it: it must be made again before there is anything to go on from."""
     operator = started()
     topics.delete(operator.topic)
-    assert f"create {operator.topic} again" in operator.launches_in_vain()
+    line = operator.launches_in_vain()
+    assert f"create {operator.topic} again" in line
     topics.create(1, operator.topic)
     topics.fill(operator.topic, 3)
-    operator.types("reset_offsets.py")
+    operator.types("reset_offsets.py", line)
     operator.finds((0, LANDED), (0, 3))
 
 

@@ -144,3 +144,16 @@ def test_the_script_says_what_is_wrong(job: Path, tmp_path: Path, name: str, sta
     assert pause_job.main("", [str(path), "--reason", "x"]) == status
     said = capsys.readouterr()
     assert (said.out, "; remedy: " in said.err) == ("", True)
+
+
+def test_the_sink_alone_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a job file; a URL that is none, and no sink at all, are refused."""
+    sink = ["--sink", f"file://{tmp_path}/lake"]
+    assert pause_job.main("", [*sink, "--reason", "an upgrade"]) == 0
+    assert pause_job.main("", [*sink, "--resume"]) == 0
+    assert f"file://{tmp_path}/lake: resumed; it was paused by " in capsys.readouterr().out
+    assert pause_job.main("", ["--sink", "fil:///lake"]) == 2
+    assert pause_job.main("", ["--store", f"file://{tmp_path}/offsets"]) == 2
+    said = capsys.readouterr()
+    assert "--sink: missing" in said.err
+    assert said.out == ""
