@@ -1,4 +1,4 @@
-"""Driver processes that start in a moment: the real run_stream.main, in a fork of a warm process, without Spark.
+"""Driver processes that start in a moment: the real main of a script, in a fork of a warm process, without Spark.
 
 All but Spark is real.  What tests/crash/plain is for one tuple at a time, this is for any number of launches at once,
 each with streams of its own.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from offsets import failpoints
 from servers.daemon import start_time, wait_for
-from streaming.commands.run_stream import main
+from streaming.commands import reset_offsets, run_stream
 from streaming.run import batches
 from tests.crash.plain.driver import no_spark, run_batches
 from tests.crash.plain.faults import Fault, Trap
@@ -30,9 +30,10 @@ from tests.integration.jobs import SECONDS, Process
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["pytest", __name__, "kazoo.client", "hdfs", "confluent_kafka.admin", "psutil"])
 Prelude = Callable[[], object]
+MAINS = {"run_stream": run_stream.main, "reset_offsets": reset_offsets.main}
 
 
-def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path | None) -> None:
+def drive(script: str, argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path | None) -> None:
     """The child: its streams go to files, then it is a driver like any other."""
     die_with_parent()
     for number, path in ((1, out), (2, err)):
@@ -41,7 +42,7 @@ def drive(argv: Sequence[str], out: Path, err: Path, prelude: Prelude, go: Path 
     prelude()
     if go is not None:
         wait_for(go.exists, 2 * SECONDS, "the word to go")
-    status = main("", argv)
+    status = MAINS[script]("", argv)
     sys.stdout.flush()
     os._exit(status)
 
@@ -99,19 +100,34 @@ class Drivers:
     started: list[Process] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
 
-    def start(self, job: Path, *arguments: str, prelude: Prelude = nothing, go: Path | None = None) -> Process:
-        """`run_stream.py JOB.cfg ARGUMENTS`, not waited for; not before the file `go` is there."""
+    def start(
+        self,
+        job: Path,
+        *arguments: str,
+        prelude: Prelude = nothing,
+        go: Path | None = None,
+        script: str = "run_stream",
+    ) -> Process:
+        """`run_stream.py JOB.cfg ARGUMENTS`, or another script, not waited for; not before the file `go` is there."""
         name = f"driver-{next(self.numbers)}"
         out, err = job.parent / f"{name}.out", job.parent / f"{name}.err"
-        forked = FORKS.Process(target=drive, args=([str(job), *arguments], out, err, prelude, go), daemon=True)
+        forked = FORKS.Process(target=drive, args=(script, [str(job), *arguments], out, err, prelude, go), daemon=True)
         process = Process(Forked(forked), out, err)  # type: ignore[arg-type]
         self.started.append(process)
         return process
 
     def at_once(self, jobs: Sequence[Path], *arguments: str) -> list[Process]:
         """One of each, held back until all of them are there."""
-        go = jobs[0].parent / f"go-{next(self.numbers)}"
-        held = [self.start(job, *arguments, go=go) for job in jobs]
+        return self.released([lambda go, job=job: self.start(job, *arguments, go=go) for job in jobs], jobs[0].parent)
+
+    def reset(self, job: Path, *arguments: str, prelude: Prelude = nothing, go: Path | None = None) -> Process:
+        """`reset_offsets.py JOB.cfg ARGUMENTS --execute`, not waited for."""
+        return self.start(job, *arguments, "--execute", prelude=prelude, go=go, script="reset_offsets")
+
+    def released(self, starts: Sequence[Callable[[Path], Process]], folder: Path) -> list[Process]:
+        """What each starts, held back until all of them are there."""
+        go = folder / f"go-{next(self.numbers)}"
+        held = [start(go) for start in starts]
         wait_for(lambda: all(p.err.exists() for p in held), SECONDS, "the launches to be there")
         go.touch()
         return held
