@@ -43,7 +43,7 @@ def test_a_run_returns_its_summary_and_leaves_no_trace(topics: Topics, job: Call
 def test_what_stops_a_run_is_raised(topics: Topics, job: Callable[..., Job]) -> None:
     """With exit status and remedy, before anything is connected to or after it; never by a thread beside."""
     orders = job(topics.create())
-    with pytest.raises(ConfigError, match="sink.formt: unknown"):
+    with pytest.raises(ConfigError, match=r"sink\.formt: unknown"):
         run_job(orders.path, overrides={"sink.formt": "json"})
     with pytest.raises(ConfigError, match="duration = soon"):
         run_job(orders.path, duration="soon")
