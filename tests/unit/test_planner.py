@@ -104,11 +104,12 @@ def test_a_stale_epoch_is_not_believed() -> None:
 
 @pytest.mark.parametrize(("end", "kind"), [(8, "BEYOND_END"), (10, "TRUNCATED"), (25, "TRUNCATED")])
 def test_a_truncated_log_goes_on_where_it_was_cut(end: int, kind: str) -> None:
-    """However far it was filled again: the command reads what has come since the cut (K8)."""
+    """However far it was filled again: what the command goes on from is the cut, and reads what has come since (K8)."""
     planner, _ = planner_of(*[seen(end=end, epoch=4)] * 2, cut=7)
     with pytest.raises(DataLossError, match=rf"{kind} t-0 \[7,10\)") as caught:
         planner.next(LED)
-    assert """source.startingOffsets={"t":{"0":7}}""" in caught.value.remedy
+    assert caught.value.losses[0].resume == 7
+    assert caught.value.remedy.endswith(": reset_offsets.py JOB.cfg --topic t --to-current --execute")
 
 
 @pytest.mark.parametrize(
