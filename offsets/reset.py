@@ -111,11 +111,12 @@ class _Topic:
             return _move(tp, current, None, self.same, (lost,))
         beginning, end = self.now.partitions[partition]
         here = current if self.same else None
-        wanted, note = mode(Seen(tp, here, self.resumed[partition], beginning, end, self.found.get(tp)))
+        resumed = self.resumed[partition]
+        wanted, note = mode(Seen(tp, here, resumed, beginning, end, self.found.get(tp)))
         if wanted is None:
             return f"{self.name}-{partition}: {_joined((note, lost))}"
         notes = (lost, "" if current is not None else "new to the register", note, _clamped(wanted, beginning, end))
-        return _move(tp, current, min(max(wanted, beginning), end), self.same, notes)
+        return _move(tp, current, min(max(wanted, beginning), end), self.same, notes, resumed)
 
     def after(self, moves: Collection[Move], staying: bool) -> TopicState:
         """`staying`: a partition that does not move has yet to be compared with the log as it is now."""
@@ -129,10 +130,19 @@ class _Topic:
         return TopicState(self.now.id, dict(sorted(offsets.items())), {**known, **now})
 
 
-def _move(tp: TopicPartition, current: int | None, new: int | None, same: bool, notes: Collection[str]) -> Move:
+def _move(
+    tp: TopicPartition,
+    current: int | None,
+    new: int | None,
+    same: bool,
+    notes: Collection[str],
+    resumed: int | None = None,
+) -> Move:
+    """`resumed`: up to where the log is still the one that was read, where that is not as far as `current`."""
     if not same or current is None or new is None:
         return Move(*tp, current, new, None, None, _joined(notes))
-    return Move(*tp, current, new, max(current - new, 0), max(new - current, 0), _joined(notes))
+    known = current if resumed is None else min(resumed, current)
+    return Move(*tp, current, new, max(known - new, 0), max(new - known, 0), _joined(notes))
 
 
 def _clamped(offset: int, beginning: int, end: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -41,19 +41,19 @@ def print_table(report: Report, file: TextIO) -> None:
     shown = len(COLUMNS) - (not any(move.note for move in report.moves))
     print_rows(COLUMNS[:shown], (move[:shown] for move in report.moves), file, ("TOPIC", "NOTE"))
     for name, text in facts(report):
-        file.write(f"{name + ':':14} {text}\n")
+        file.write(f"{name + ':' if name else '':14} {text}\n")
 
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:
     """What stands below the table."""
-    yield "read again", f"{report.again:,} records at most, of {_counted(move.again for move in report.moves)}"
-    yield "skipped", f"{report.skipped:,} records at most, of {_counted(move.skipped for move in report.moves)}"
+    yield "read again", _records(move.again for move in report.moves)
+    yield "skipped", _records(move.skipped for move in report.moves)
     if unknown := [move for move in report.moves if move.again is None]:
         yield "not counted", f"{_counted(unknown)} that the register or Kafka does not have"
     for note in report.notes:
         yield "note", note
     if report.done is None:
-        yield "nothing written", "this is what would be done; to do it:"
+        yield "not done", "nothing was written; to do it:"
         yield "", report.command
     else:
         yield from _done(report.done)
@@ -76,9 +76,13 @@ def _done(done: Done) -> Iterator[tuple[str, str]]:
     yield "undo", done.undo_command
 
 
-def _counted(amounts: Any) -> str:
-    count = sum(1 for amount in amounts if amount)
-    return f"{count:,} partition{'' if count == 1 else 's'}"
+def _records(amounts: Iterable[int | None]) -> str:
+    found = [amount for amount in amounts if amount]
+    return f"{sum(found):,} records at most, of {_counted(found)}" if found else "nothing"
+
+
+def _counted(partitions: Sized) -> str:
+    return f"{len(partitions):,} partition{'' if len(partitions) == 1 else 's'}"
 
 
 def print_json(report: Report, file: TextIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 import uuid
@@ -18,7 +19,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from offsets.codec import decode_state
 from offsets.manager import OffsetManager, current_owner
 from offsets.stores import open_store
-from offsets.structs import State, TopicState
+from offsets.structs import OffsetRange, State, TopicState
 from servers.kafka_server import Kafka
 from streaming.commands.reset_offsets import main
 from streaming.resetting.times import told
@@ -382,6 +383,27 @@ def test_the_way_on_after_losses(
     assert (state.generation, state.topics[expired].offsets) == (1, {0: 4, 1: 6})
     assert state.reason.endswith(": --to-current; retention")
     assert plan(capsys, *place.by_store, "--all-topics", "--to-current")["readAgain"] == 0
+
+
+def test_what_is_in_the_way_is_told_before(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run begins behind a pending batch, and names that and a holder: --execute would meet both."""
+    topic = place.topics.create(1)
+    place.topics.fill(topic, 9)
+    place.commit(**{topic: {0: 2}})
+    with closing(open_store(place.store)) as store, store.lock(current_owner("holder"), 0):
+        manager = OffsetManager(store, current_owner("holder"))
+        manager.read()
+        state = manager.take()
+        manager.prepare(state.topics, (OffsetRange(topic, 0, 2, 6),), None)
+        planned = plan(capsys, *place.by_store, "--all-topics", "--shift-by", "-1")
+        assert [(r["currentOffset"], r["newOffset"]) for r in planned["partitions"]] == [(6, 5)]
+        pending, held = planned["notes"]
+        assert pending.startswith(f"--execute would be refused: batch 0 is pending: {topic}-0[2,6)")
+        assert held.startswith(f"pid {os.getpid()} on ")
+        status, said = refused(capsys, *place.by_store, "--all-topics", "--shift-by", "-1", "--execute")
+        assert (status, "add --force" in said) == (75, True)
+    status, said = refused(capsys, *place.by_store, "--all-topics", "--shift-by", "-1", "--execute", "--force")
+    assert (status, "no sink is named" in said) == (3, True)
 
 
 def test_offsets_are_kept_and_put_back(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

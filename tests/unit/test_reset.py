@@ -108,6 +108,14 @@ def test_behind_every_kind_of_loss() -> None:
     kinds = ["EXPIRED t-0 [3,7)", "BEYOND_END t-1 [20,30)", "TRUNCATED t-2 [11,15)", "VANISHED t-3 [4,4)"]
     assert [note.partition(" (")[0] for note in notes(reset)] == kinds
     assert reset.topics["t"] == TopicState("T", {0: 7, 1: 20, 2: 11}, {0: 2, 1: 2, 2: 2})
+    assert [(m.again, m.skipped) for m in reset.moves] == [(0, 4), (0, 0), (0, 0), (None, None)]
+
+
+def test_records_of_another_log_are_not_read_again() -> None:
+    """Behind an end or a cut nothing was ever read of what lies there, or will."""
+    wanted = {"t": [1, 2]}
+    assert [(m.again, m.skipped) for m in plan_reset(LOST, HAS, wanted, ToOffset(8)).moves] == [(12, 0), (3, 0)]
+    assert [(m.again, m.skipped) for m in plan_reset(LOST, HAS, wanted, to_latest).moves] == [(0, 0), (0, 9)]
 
 
 def test_one_loss_of_several() -> None:
