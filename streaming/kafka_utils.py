@@ -27,6 +27,7 @@ from pyspark.streaming import StreamingContext
 from offsets import structs
 from offsets.errors import BatchError
 from offsets.rate import Limits
+from streaming.direct.backpressure import BatchTimes
 from streaming.direct.dstream import KafkaDStream, direct_stream
 from streaming.direct.params import Params, read_params, read_rates
 from streaming.direct.positions import Positions, beginning, refuse_unreadable, subscription
@@ -85,7 +86,8 @@ class KafkaUtils:
         `fromOffsets`: smallest (earliest) or largest (latest, the default), as the log is now; other properties of
         librdkafka.  `fromOffsets`: the next offset of every partition that is to be read; others are not.  Each batch
         has one partition for every partition of Kafka's, also where there is nothing new, and holds at most
-        `spark.streaming.kafka.maxRatePerPartition` records a second of each.
+        `spark.streaming.kafka.maxRatePerPartition` records a second of each; `spark.streaming.backpressure.*` too is
+        as in Spark.
 
         Raises TypeError, ConfigError with every mistake, and UnavailableError if Kafka does not answer.
         """
@@ -97,7 +99,10 @@ class KafkaUtils:
         broker = kafka.Broker(params.properties, DEADLINE_SECONDS)
         first = beginning(broker, reads, params.start, begin)
         limits = Limits(rates=rates, seconds=_seconds(ssc))
-        positions = Positions(Planner(broker, reads, limits), first, lambda: _raise_failed(ssc))
+        planner = Planner(broker, reads, limits)
+        if rates.backpressure:
+            ssc.addStreamingListener(BatchTimes(planner))
+        positions = Positions(planner, first, lambda: _raise_failed(ssc))
         _ship_once(sc)
         return direct_stream(ssc, positions.next, _task(params, elements(keyDecoder, valueDecoder, messageHandler)))
 

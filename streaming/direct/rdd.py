@@ -15,10 +15,7 @@ from pyspark.rdd import PipelinedRDD
 
 from offsets import structs
 from offsets.errors import BatchError
-from streaming.direct.reading import ReadTask
 from streaming.direct.values import OffsetRange
-from streaming.fetching.source import Client
-from streaming.records import Record
 
 T = TypeVar("T")
 Ranges = Sequence[structs.OffsetRange]
@@ -56,11 +53,6 @@ class KafkaRDD(PipelinedRDD[structs.OffsetRange, T]):
     def offsetRanges(self) -> list[OffsetRange]:
         """Driver: the range of each partition, in order."""
         return offset_ranges(self)
-
-
-def records_rdd(ranges: RDD[structs.OffsetRange], planned: Ranges, client: Client) -> KafkaRDD[Record]:
-    """The Records of `planned`, of which `ranges` holds one a partition."""
-    return kafka_rdd(ranges, planned, ReadTask(client))
 
 
 def kafka_rdd(

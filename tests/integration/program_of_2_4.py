@@ -3,7 +3,6 @@
 `program_of_2_4.py BROKERS TOPIC RESULTS END` appends a line of JSON for each batch to RESULTS, until file END is there.
 """
 
-
 import json
 import os
 import sys

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import operator
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,16 +19,20 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from demonstration.launches import ROOT
 from py4j.protocol import Py4JJavaError
 from pyspark import RDD, SparkConf, SparkContext
 from pyspark.streaming import DStream, StreamingContext
 
 from offsets.errors import BatchError, ConfigError, DataLossError
+from offsets.rate import Rates
 from servers.daemon import wait_for
 from servers.kafka_server import Kafka
+from streaming import kafka_utils
 from streaming.kafka_utils import KafkaUtils, OffsetRange, TopicAndPartition, current_position, current_range
 from tests.integration.jobs import SECONDS, Topics
 
+GUIDE = (ROOT / "streaming" / "GUIDE.rst").read_text(encoding="utf-8")
 Pair = tuple[str | None, str | None]
 INTERVAL = 0.5
 FIRST: list[Pair] = [("a", "0"), ("b", "1"), ("a", "2"), ("b", "3"), ("a", "4"), ("b", "5")]
@@ -249,6 +255,7 @@ def test_loss_in_mid_stream(kafka: Kafka, topics: Topics, ssc: StreamingContext)
     assert values[-1] < 900, "nothing behind it"
 
 
+@pytest.mark.full
 def test_failed_batch(kafka: Kafka, topics: Topics, ssc: StreamingContext) -> None:
     """What comes after a batch that has failed is not processed as if it had not."""
     topic = topics.create(1)
@@ -273,6 +280,75 @@ def test_failed_batch(kafka: Kafka, topics: Topics, ssc: StreamingContext) -> No
         return "no batch is planned after one that has failed: RuntimeError: this output has failed" in str(e.value)
 
     wait_for(told, SECONDS, "a plan after it to be refused")
+
+
+@pytest.mark.full
+def test_backpressure(kafka: Kafka, topics: Topics, ssc: StreamingContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batches are of the initial rate, later ones of what processing is measured to be capable of."""
+    monkeypatch.setattr(kafka_utils, "read_rates", lambda _: Rates(backpressure=True, initial=20))
+    topic = topics.create(1)
+    produce(kafka, topic, [(None, str(n)) for n in range(5000)])
+    params = {"bootstrap.servers": kafka.bootstrap, "auto.offset.reset": "earliest"}
+    sizes: list[int] = []
+    KafkaUtils.createDirectStream(ssc, [topic], params).foreachRDD(lambda rdd: sizes.append(rdd.count()))
+    ssc.start()
+    wait_for(lambda: bool(sizes) and sizes[-1] >= 100 * INTERVAL, SECONDS, "a batch of at least Spark's minRate")
+    assert sizes[0] == 20 * INTERVAL
+
+
+@pytest.mark.full
+def test_cached_stream(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: StreamingContext) -> None:
+    """What several outputs need is read once if it is cached, and is still known by its ranges."""
+    topic = topics.create(2)
+    produce(kafka, topic, FIRST, SECOND)
+    read = sc.accumulator(0)
+
+    def decode(value: bytes) -> bytes:
+        read.add(1)
+        return value
+
+    begin = {TopicAndPartition(topic, 0): 1}
+    stream = KafkaUtils.createDirectStream(ssc, [topic], {"bootstrap.servers": kafka.bootstrap}, begin, str, decode)
+    stream.cache()
+    seen: list[tuple[datetime, int, Any]] = []
+    stream.foreachRDD(lambda time, rdd: seen.append((time, rdd.count(), spans(rdd))))
+    stream.transform(lambda time, rdd: rdd.map(repr)).foreachRDD(
+        lambda time, rdd: seen.append((time, rdd.count(), spans(rdd)))
+    )
+    ssc.start()
+    wait_for(lambda: len(seen) >= 8, SECONDS, "four batches")
+    assert [found[1:] for found in seen[:8:2]] == [
+        (2, [(0, 1, 3)]),
+        (2, [(0, 3, 5)]),
+        (1, [(0, 5, 6)]),
+        (0, [(0, 6, 6)]),
+    ]
+    assert seen[:8:2] == seen[1:8:2]
+    assert read.value == 5
+
+
+@pytest.mark.full
+def test_program_of_the_guide(kafka: Kafka, topics: Topics, java_home: Path, tmp_path: Path) -> None:
+    """The guide's program, as it is printed but for the brokers and the interval, prints what it read."""
+    (printed,) = re.findall(r"\nKafkaUtils\n-+\n.*?code-block:: python\n\n((?:    [^\n]*\n|\n)+)", GUIDE, re.S)
+    program, log = tmp_path / "words.py", tmp_path / "log"
+    program.write_text(
+        textwrap.dedent(printed)
+        .replace("broker1:9092,broker2:9092", kafka.bootstrap)
+        .replace('SparkContext(appName="words")', 'SparkContext("local[2]", "words")')
+        .replace("(sc, 5)", "(sc, 1)")
+    )
+    topics.create(1, "words")
+    produce(kafka, "words", [(None, "to"), (None, "be"), (None, "to")])
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-u", str(program)], stdout=out, stderr=out, cwd=tmp_path)
+    try:
+        wanted = "words 0 0 3\n[('be', 1), ('to', 2)]\nwords 0 3 3\n[]\n"
+        wait_for(lambda: wanted in log.read_text() or process.poll() is not None, SECONDS, "two batches")
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
 
 
 @pytest.mark.full
