@@ -199,14 +199,14 @@ SETTINGS = (
         "session_timeout_ms",
         values.integer(2000, 12_000),
         10_000,
-        "how long a dead run keeps the lock of a zookeeper or webhdfs store",
+        "how long a dead run keeps the lock of a zookeeper or webhdfs store, and a frozen one that of postgresql",
     ),
     Setting(
         "offsets.retain.states",
         "retain_states",
         values.integer(2, 10**6),
         1000,
-        "states that a webhdfs or file store keeps, the newest among them",
+        "states that any store but zookeeper keeps, the newest among them",
     ),
     Setting(
         "sink.path", "sink_path", values.checked(check_url), REQUIRED, "file:///dir or webhdfs://namenode:9870/dir"

@@ -250,6 +250,7 @@ def test_work_that_fails_is_rolled_back(scene: Scene) -> None:
     assert scene.other.replace(now, b"next") == scene.store.load()
 
 
+@pytest.mark.full
 def test_a_driver_that_stands_still_within(scene: Scene) -> None:
     """Its transaction ends with its session: others write on in time, and awake it is fenced, its work undone."""
     now = created(scene.other)
@@ -263,7 +264,9 @@ def test_a_driver_that_stands_still_within(scene: Scene) -> None:
     assert (scene.other.load(), scene.done()) == (theirs, [])
 
 
-@pytest.mark.parametrize("arrives", [False, True], ids=["lost", "arrives late"])
+@pytest.mark.parametrize(
+    "arrives", [pytest.param(False, id="lost", marks=pytest.mark.full), pytest.param(True, id="late")]
+)
 def test_no_answer_until_the_deadline(scene: Scene, arrives: bool) -> None:
     """Nothing moves until the deadline: it says so in time; later both register and work are mine, or neither."""
     now = created(scene.store)
@@ -308,6 +311,7 @@ def test_a_database_that_is_killed(scene: Scene) -> None:
     assert scene.other.load() == now
 
 
+@pytest.mark.full
 def test_the_lock_of_a_frozen_holder(scene: Scene) -> None:
     """A holder that gives no sign of life loses the lock within the time that the store says; awake, it is nobody."""
     with child(scene.place.url, "hold") as holder:
