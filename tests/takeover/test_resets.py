@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def settings(request: pytest.FixtureRequest, kind: str, folder: Path) -> Mapping
     if kind == "sqlite":
         return {"offsets__store": f"sqlite:///{folder}/register.db"}
     if kind == "postgresql":
-        return {"offsets__store": request.getfixturevalue("postgres").database(f"resets_{abs(hash(folder))}")}
+        return {"offsets__store": request.getfixturevalue("postgres").database(f"resets_{uuid.uuid4().hex[:8]}")}
     servers: tuple[ZooKeeper, Hdfs] = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
     return places(kind, "job", folder, *servers)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from offsets import failpoints
-from offsets.codec import decode_state
+from offsets.codec import decode_manifest, decode_state
 from offsets.errors import (
     AlreadyRunningError,
     ConfigError,
@@ -26,7 +26,7 @@ from offsets.profiles import LAUNCH, PUBLISH, Step
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, State, TopicState
 from streaming.commands.pause_job import person
-from streaming.commands.places import Places
+from streaming.commands.places import Places, of_job
 from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
 from streaming.resetting.values import Chosen, Done, Doubled
@@ -34,6 +34,9 @@ from streaming.run.anew import trace_reset
 from streaming.run.skipping import LossKeeper
 from streaming.sinks.losses import last_losses
 from tests.contract.lakes import TOPIC_ID, Killed, Lake, killed_at
+from tests.unit.test_launch import World, world
+
+__all__ = ["world"]
 
 PREPARED = "publish.each"
 
@@ -284,6 +287,20 @@ def test_the_next_launch_writes_the_trace_that_a_crash_left_out(place: Place) ->
     after = place.lake.sink.newest_batch()
     assert after
     assert (after.manifest.generation, after.manifest.topics) == (1, place.state.topics)
+
+
+def test_a_launch_behind_a_crash_writes_it(world: World) -> None:
+    """Before its first batch; the launch lands what the reset has chosen."""
+    world.run()
+    places = of_job(world.config)
+    zero = Chosen({"t": TopicState("id", {0: 0})})
+    with killed_at("reset.after"):
+        execute(places, lambda _: zero, "")
+    trace = world.lake / "_batches" / "1.reset.json"
+    assert not trace.exists()
+    world.run()
+    assert decode_manifest(trace.read_bytes()).topics == zero.topics
+    assert world.published() == sorted(2 * [str(n) for n in range(10)])
 
 
 def test_a_skip_is_written_down_before_the_reset_forgets_it(place: Place) -> None:
