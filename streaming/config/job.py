@@ -87,6 +87,11 @@ class JobConfig:
         return tuple(name for name in (self.function, self.setup, self.sink_class) if name is not None)
 
     @property
+    def sink_seconds(self) -> float | None:
+        """How long one call of a sink.class may take; None: for ever."""
+        return None if self.sink_timeout_ms is None else self.sink_timeout_ms / 1000
+
+    @property
     def folder(self) -> Path:
         """The job file's folder: its function's code may lie there."""
         return Path(self.job_file).resolve().parent

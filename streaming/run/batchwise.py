@@ -72,7 +72,7 @@ class BatchWriter:
         except futures.TimeoutError:
             place = at_work(sys._current_frames().get(thread.ident or 0))
             records.context.cancelJobGroup(batch.id)
-            raise hung(self._sink, f"batch {batch.seq}", self._seconds, place) from None
+            raise hung(self._sink.name, f"batch {batch.seq}", self._seconds, place) from None
 
     def _told(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         try:

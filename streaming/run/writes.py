@@ -62,7 +62,7 @@ def write_with(config: JobConfig, name: str, notes: StagedFileSink, app: str) ->
 
 def _written(config: JobConfig, name: str, app: str) -> Write:
     client = Client(config.client, {"group.id": config.name, **config.kafka})
-    seconds = config.sink_timeout_ms and config.sink_timeout_ms / 1000
+    seconds = config.sink_seconds
     if (sink := opened(name)).declared.per == BATCH:
         writer = BatchWriter(sink, client, seconds)
         return lambda rdd, batch, claims: writer.write(sink_batch(app, batch), rdd, claims)

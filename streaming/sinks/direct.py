@@ -108,12 +108,17 @@ def _refused_call(function: Callable[..., Any], arguments: int = 2) -> str | Non
     return refused_arguments(function, arguments)
 
 
-def declaration(name: str) -> Declaration:
-    """Driver: what the sink declares.  Raises ConfigError if it is none, saying why."""
+def declaration(name: str, alarm: Alarm | None = None) -> Declaration:
+    """Driver: what the sink declares.  Raises ConfigError if it is none, or cannot be made, saying why."""
+    alarm = alarm or Alarm()
     try:
-        return opened(name).declared
+        with alarm.set():
+            return opened(name).declared
     except ImportError as e:
         raise refused(name, f"called without arguments, {raised(name, e)}") from e
+    except Hung:
+        told = f"was not made within {alarm.seconds:g} s ({TIMEOUT}): it was at {alarm.rang_at}"
+        raise refused(name, told) from None
 
 
 def refused(name: str, why: str) -> ConfigError:
@@ -137,18 +142,19 @@ def write(name: str, range_: OffsetRange, records: Iterable[Record], alarm: Alar
     BatchError for what the sink raises, for one that hangs, and for what it returns although it shares no transaction;
     an error of the records' own goes through.
     """
-    sink, fetched, alarm = on_worker(name), _Fetched(records), alarm or Alarm()
+    fetched, alarm = _Fetched(records), alarm or Alarm()
     value = None
     try:
         with alarm.set():
-            value = told(sink, range_, fetched)
+            value = told(on_worker(name), range_, fetched)
     except (Exception, Hung):
         if fetched.error is None and not alarm.rang_at:
             raise
     if fetched.error is not None:  # whatever the sink has made of it
         raise fetched.error
     if alarm.rang_at:
-        raise hung(sink, str(range_), alarm.seconds, alarm.rang_at)
+        raise hung(name, str(range_), alarm.seconds, alarm.rang_at)
+    sink = on_worker(name)
     refuse_returned(sink, value)
     if not fetched.ended:
         said = f"{OPTION}: {sink.name} returned before it had read all records of {range_}"
@@ -166,9 +172,9 @@ def told(sink: Sink, *arguments: Any) -> Any:
         raise BatchError(f"{OPTION}: {raised(sink.name, e)}", CORRECT) from e
 
 
-def hung(sink: Sink, what: str, seconds: float | None, place: str) -> BatchError:
-    """It was not done with `what` in time."""
-    said = f"{OPTION}: {sink.name} was not done with {what} within {seconds:g} s ({TIMEOUT}): it was at {place}"
+def hung(name: str, what: str, seconds: float | None, place: str) -> BatchError:
+    """The sink was not done with `what` in time."""
+    said = f"{OPTION}: {name} was not done with {what} within {seconds:g} s ({TIMEOUT}): it was at {place}"
     return BatchError(said, f"see what it waits for there, or raise {TIMEOUT}; then launch again")
 
 

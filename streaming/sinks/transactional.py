@@ -74,7 +74,7 @@ class SinkTransaction:
             if answer.done():  # it is its own
                 raise
             place = at_work(sys._current_frames().get(thread.ident or 0))
-            raise hung(self._sink, "its transaction", self._seconds, place) from None
+            raise hung(self._sink.name, "its transaction", self._seconds, place) from None
 
     def collect_garbage(self, batch: BatchPlace) -> None:
         """Rule G: what tasks of batches before this one have left.  Whatever is raised is logged, and it stays."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from offsets.errors import ConfigError
 from streaming.config.job import JobConfig
+from streaming.sinks.alarm import Alarm
 from streaming.sinks.direct import OPTION, declaration, refusal, refused
 from streaming.transform.user_code import load, refused_arguments
 
@@ -31,7 +32,8 @@ def check_user_code(config: JobConfig) -> None:
         check_function("job.setup", config.setup, config.folder, 0)
     if config.sink_class is not None:
         make_importable(OPTION, config.sink_class, config.folder)
-        if (why := refusal(config.guarantee, declaration(config.sink_class), config.store)) is not None:
+        declared = declaration(config.sink_class, Alarm(config.sink_seconds))
+        if (why := refusal(config.guarantee, declared, config.store)) is not None:
             raise refused(config.sink_class, why)
 
 

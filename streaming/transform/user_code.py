@@ -81,7 +81,7 @@ def _place(error: BaseException) -> str:
 
 def _line_in(stack: Iterable[traceback.FrameSummary]) -> str:
     """The innermost line in the file of the user's that is entered first; `stack`: outermost first."""
-    frames = [f for f in stack if not f.filename.startswith(_MACHINERY)]
+    frames = [f for f in stack if not f.filename.startswith((*_MACHINERY, "<frozen"))]
     if not frames:
         return "the call itself"
     own = [f for f in frames if f.filename == frames[0].filename]

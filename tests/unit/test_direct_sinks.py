@@ -189,6 +189,17 @@ def test_a_sink_that_hangs_is_named_with_its_line(module: Callable[[str], str], 
     assert str(raised.value) == f"{told}{sys.modules[name].__file__}:6"
 
 
+@pytest.mark.parametrize("code", ["class S:\n    def __init__(self):\n        {}", "def f():\n    pass\n{}"])
+def test_a_sink_that_hangs_while_it_is_made_is_named_with_its_line(module: Callable[[str], str], code: str) -> None:
+    """On the driver before anything is connected to, and in a task; also if it is its module that hangs."""
+    name = module("import time\n" + code.format("time.sleep(300)"))
+    place = f"{Path(sys.path[0]) / name}.py:4"
+    with pytest.raises(ConfigError, match=rf"{name}:S: was not made within 0.05 s .*: it was at {place}"):
+        declaration(f"{name}:S", Alarm(0.05))
+    with pytest.raises(BatchError, match=rf"{name}:S was not done with orders-0.* within 0.05 s .*: it was at {place}"):
+        direct.write(f"{name}:S", RANGE, iter(RECORDS), Alarm(0.05))
+
+
 @pytest.mark.parametrize("value", ["5", "(r for r in records)", "[]"])
 def test_what_a_sink_returns_is_refused(module: Callable[[str], str], value: str) -> None:
     """Nobody would look at it; of a generator nothing has run yet.  Where the function begins is told."""
