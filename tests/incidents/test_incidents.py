@@ -5,6 +5,8 @@ A test has the name of its row.  Launches run in the test's process, all real bu
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import uuid
@@ -130,16 +132,26 @@ def test_overlap(started: Started, drivers: Drivers) -> None:
 
 
 @pytest.mark.full
-def test_frozen_holder(started: Started, zookeeper: ZooKeeper, drivers: Drivers) -> None:
-    """A driver sleeps in mid-batch for longer than its session, and wakes when another one has gone on."""
-    store = f"zookeeper://{zookeeper.hosts}/incidents/{uuid.uuid4().hex}"
-    operator = started(offsets__store=store, offsets__session__timeout__ms="2000")
+@pytest.mark.parametrize("kind", ["zookeeper", "file"])
+def test_frozen_holder(started: Started, zookeeper: ZooKeeper, drivers: Drivers, kind: str) -> None:
+    """A driver sleeps in mid-batch for longer than its session.  It is overtaken, and wakes when another one has gone
+    on; with a lock that outlives sleep, launches name it until a person ends it."""
+    places = {"zookeeper": {"offsets__store": f"zookeeper://{zookeeper.hosts}/incidents/{uuid.uuid4().hex}"}}
+    operator = started(offsets__session__timeout__ms="2000", **places.get(kind, {}))
     frozen = frozen_at(drivers, operator, "manifest.before")
+    if kind == "file":
+        ended = launch(operator.job)
+        assert ended.status == operator.incident.exit
+        (pid,) = re.findall(r"another run holds the lock: pid (\d+) on ", ended.stderr)
+        assert int(pid) == frozen.process.pid
+        os.kill(int(pid), signal.SIGKILL)
+        frozen.wait()
     operator.types("run_stream.py")
     operator.finds((0, LANDED + MORE))
-    frozen.process.send_signal(signal.SIGCONT)
-    operator.reads(frozen.wait())
-    operator.finds((0, LANDED + MORE))
+    if kind == "zookeeper":
+        frozen.process.send_signal(signal.SIGCONT)
+        operator.reads(frozen.wait())
+        operator.finds((0, LANDED + MORE))
 
 
 @pytest.fixture
