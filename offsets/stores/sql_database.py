@@ -54,14 +54,11 @@ class Database:
 
     def make_tables(self, until: Deadline) -> None:
         """Makes what is not there yet: SQLite's file, the tables of registers."""
-        if self._has_tables:
-            return
         if not self.exists():
             self._make_file()
         with self.connected(until) as connection, self.answering(until), connection.begin():
-            if not have_tables(connection):
+            if not self._have_tables(connection):
                 make_tables(connection)
-        self._has_tables = True
 
     @contextmanager
     def looking(self, until: Deadline) -> Iterator[Connection | None]:
@@ -70,8 +67,14 @@ class Database:
             yield None
             return
         with self.connected(until, reading=True) as connection, self.answering(until):
-            self._has_tables = self._has_tables or have_tables(connection)
-            yield connection if self._has_tables else None
+            yield connection if self._have_tables(connection) else None
+
+    def _have_tables(self, connection: Connection) -> bool:
+        """Asked once of a server; a file may be another one the next time."""
+        if self.path:
+            return have_tables(connection)
+        self._has_tables = self._has_tables or have_tables(connection)
+        return self._has_tables
 
     def _make_file(self) -> None:
         try:
@@ -96,7 +99,7 @@ class Database:
                 connection = self.engine.connect()
             try:
                 yield connection.execution_options(**READING) if reading else connection
-                with self.answering(until):
+                with self.answering(Deadline(self._seconds)):  # what was done is done, however late it is
                     connection.close()
             except BaseException:
                 connection.invalidate()

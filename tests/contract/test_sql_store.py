@@ -264,9 +264,8 @@ def test_a_driver_that_stands_still_within(scene: Scene) -> None:
     assert (scene.other.load(), scene.done()) == (theirs, [])
 
 
-@pytest.mark.parametrize(
-    "arrives", [pytest.param(False, id="lost", marks=pytest.mark.full), pytest.param(True, id="late")]
-)
+@pytest.mark.parametrize("arrives", [False, True], ids=["lost", "late"])
+@pytest.mark.full
 def test_no_answer_until_the_deadline(scene: Scene, arrives: bool) -> None:
     """Nothing moves until the deadline: it says so in time; later both register and work are mine, or neither."""
     now = created(scene.store)
@@ -288,6 +287,7 @@ def test_no_answer_until_the_deadline(scene: Scene, arrives: bool) -> None:
     assert store.replace(found, b"next") == scene.other.load()
 
 
+@pytest.mark.full
 def test_a_database_that_is_killed(scene: Scene) -> None:
     """It comes back within the deadline: waited for, also within a transaction; if not, it is named in time."""
     now = created(scene.store)
@@ -326,6 +326,7 @@ def test_the_lock_of_a_frozen_holder(scene: Scene) -> None:
             assert scene.store.holder() == OTHER
 
 
+@pytest.mark.full
 def test_a_lock_outlives_its_session(scene: Scene) -> None:
     """A holder whose session has ended takes the lock again, while it is free."""
     with scene.store.lock(ME, 0):
@@ -385,7 +386,7 @@ def test_a_sqlite_file_that_was_deleted(lite: Place, tmp_path: Path, again: bool
     now = created(store, 1)
     for file in tmp_path.glob("orders.db*"):
         file.unlink()
-    theirs = opened(lite).replace(None, b"state 0") if again else None
+    theirs = store.replace(None, b"state 0") if again else None
     with pytest.raises(RegisterError, match="created again" if again else "deleted"):
         store.replace(now, b"mine")
     assert store.load() == theirs
