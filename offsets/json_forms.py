@@ -26,6 +26,7 @@ from offsets.json_values import (
 )
 from offsets.structs import (
     GUARANTEES,
+    TRANSACTIONAL_ONCE,
     Manifest,
     ManifestRef,
     OffsetRange,
@@ -142,9 +143,12 @@ def load_schemas(value: Any) -> dict[str, str]:
     return {table and as_path(table): as_name(schema) for table, schema in as_mapping(value).items()}
 
 
+LOGGED = (*GUARANTEES, TRANSACTIONAL_ONCE)
+
+
 def as_guarantee(value: Any) -> str:
-    if value not in GUARANTEES:
-        raise ValueError(f"expected one of {', '.join(GUARANTEES)}, found {value!r:.80}")
+    if value not in LOGGED:
+        raise ValueError(f"expected one of {', '.join(LOGGED)}, found {value!r:.80}")
     return str(value)
 
 

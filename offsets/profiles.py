@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE
+from offsets.structs import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, TRANSACTIONAL_ONCE
 
 
 class Step(NamedTuple):
@@ -56,6 +56,11 @@ class Profile(NamedTuple):
     guarantee: str
     kind: Kind
     steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """What its batches are logged under."""
+        return TRANSACTIONAL_ONCE if self.kind == TRANSACTIONAL else self.guarantee
 
     @property
     def prepares(self) -> bool:

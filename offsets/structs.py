@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 EXACTLY_ONCE, AT_LEAST_ONCE, AT_MOST_ONCE = GUARANTEES = ("exactly-once", "at-least-once", "at-most-once")
+# How a batch log says of a batch that it was committed with its rows, and so without an entry before its driver died.
+TRANSACTIONAL_ONCE = "transactional exactly-once"
 
 
 class TopicPartition(NamedTuple):
@@ -152,7 +154,7 @@ class Manifest:
     records: int  # fetched
     time_ms: int  # when the batch was planned, Unix epoch; pinned here so that a redo never asks a clock
     schemas: Mapping[str, str] = field(default_factory=dict)
-    guarantee: str = EXACTLY_ONCE  # under which the batch was read
+    guarantee: str = EXACTLY_ONCE  # under which the batch was read: one of GUARANTEES, or TRANSACTIONAL_ONCE
 
 
 @dataclass(frozen=True)

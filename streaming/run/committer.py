@@ -118,7 +118,7 @@ class Committer:
     def _write(self, flight: BatchInFlight) -> None:
         self._stage(flight)
         state = self._manager.state
-        flight.manifest = manifest_of(state.app, flight.batch, flight.results, {}, self._profile.guarantee)
+        flight.manifest = manifest_of(state.app, flight.batch, flight.results, {}, self._profile.name)
 
     def _publish(self, flight: BatchInFlight) -> None:
         logged = LOG not in self._profile.steps

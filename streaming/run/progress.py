@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from offsets.snapshot import Snapshot
-from offsets.structs import EXACTLY_ONCE, LossRecord, Manifest, OffsetRange, State, TopicPartition
+from offsets.structs import EXACTLY_ONCE, TRANSACTIONAL_ONCE, LossRecord, Manifest, OffsetRange, State, TopicPartition
 from streaming.config.job import JobConfig
 from streaming.sinks.names import is_data
 from streaming.source.open_transactions import TransactionWatch
@@ -62,7 +62,7 @@ class BatchReport:
 
     def _weaker(self) -> str:
         guarantee = self.manifest.guarantee
-        return "" if guarantee == EXACTLY_ONCE else f", {guarantee}"
+        return "" if guarantee in (EXACTLY_ONCE, TRANSACTIONAL_ONCE) else f", {guarantee}"
 
     def _kept(self) -> str:
         """Of the bad ones: what became of those that are in no data file."""

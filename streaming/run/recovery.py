@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from offsets.errors import RegisterError
 from offsets.manager import OffsetManager
-from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE
+from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TRANSACTIONAL_ONCE
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
 from streaming.sinks.file import StagedFileSink
@@ -29,6 +29,7 @@ def recover_register(config: JobConfig, manager: OffsetManager, sink: StagedFile
     Under a weaker guarantee the entry itself says so.
     """
     newest = newest_batch(config, sink)
+    refuse_unlogged(config, sink, newest)
     committed = newest.manifest.guarantee != EXACTLY_ONCE
     unseen = () if newest.staged or committed else missing_files(sink, newest)
     if unseen:
@@ -77,6 +78,20 @@ def refuse_written(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch)
         "must not write it twice: nothing but the lost register knows",
         "go on at the end of what Kafka has, without all that lies between: run_stream.py "
         f"{config.job} --recover register --set source.startFresh=true --set source.startingOffsets=latest",
+    )
+
+
+def refuse_unlogged(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch) -> None:
+    """Raises RegisterError where the batch behind the newest entry may have been committed with its rows."""
+    if newest.manifest.guarantee != TRANSACTIONAL_ONCE:
+        return
+    topics = newest.manifest.topics
+    ends = ", ".join(f"{name}-{p}: {at}" for name, t in topics.items() for p, at in t.offsets.items())
+    raise RegisterError(
+        f"rows of a batch behind {sink.url}/{newest.path} may be in the database: nothing but the lost register knows",
+        "restore register and rows from one backup of the database, and launch as ever; without one, delete the rows "
+        f"of these offsets and later ones ({ends:.500}), and go on there: run_stream.py {config.job} --recover "
+        "register-as-published",
     )
 
 

@@ -20,6 +20,7 @@ from demonstration.launches import Launch, kill
 from offsets.structs import State
 from servers.kafka_server import Kafka
 from servers.postgres_server import Postgres
+from streaming.commands.verify_output import main as verify
 from tests.crash.plain.crew import Crew
 from tests.crash.plain.faults import Fault
 from tests.crash.plain.sql_world import Topic, World, fill, offsets
@@ -87,6 +88,7 @@ def test_table_equals_topic_wherever_it_is_killed(kafka: Kafka, crew: Crew, few:
     assert crew.wait(crew.start(job)) == 0, crew.said()
     assert here.received() == dict.fromkeys(few.places, 1)
     assert here.staged() == []
+    assert verify("", [job]) == 0  # also of a batch whose driver died before it could log it
 
 
 @dataclass
