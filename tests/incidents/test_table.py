@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.incidents.table import TEXT, incidents
 
 FOLDER = Path(__file__).parent
