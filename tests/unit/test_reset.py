@@ -137,6 +137,12 @@ def test_a_topic_that_was_recreated(mode: Mode, offsets: dict[int, int]) -> None
     assert all(note.startswith("REPLACED a (its id was A and is NEW") for note in notes(reset))
 
 
+def test_nothing_survives_of_a_topic_that_was_recreated() -> None:
+    """Also of partitions that it has no more, and that nobody has named."""
+    known = {"a": TopicState("A", {0: 5, 1: 15, 2: 9})}
+    assert plan_reset(known, RECREATED, BOTH, to_earliest).topics["a"].offsets == {0: 0, 1: 1}
+
+
 def test_a_topic_that_was_recreated_must_be_reset_whole() -> None:
     with pytest.raises(ConfigError, match="a was deleted and created again: name it whole"):
         plan_reset(KNOWN, RECREATED, {"a": [0]}, to_earliest)

@@ -35,8 +35,13 @@ NOON = 1763726400000  # 2025-11-21T12:00:00Z
         ("2025-11-21T11:00:00.000-0100", NOON),
     ],
 )
-def test_moments(text: str, time_ms: int) -> None:
-    assert moment(text) == time_ms
+def test_moments(text: str, time_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the machine is."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert moment(text) == time_ms
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -186,6 +191,7 @@ def test_no_file_is_a_defect(text: str) -> None:
 
 def test_partitions() -> None:
     assert scope_of(["a", "b:1,0", "b:7", "c:1", "c"]) == {"a": None, "b": frozenset({0, 1, 7}), "c": None}
+    assert scope_of(["c", "c:1"]) == {"c": None}
     existing = {"a": [1, 0], "b": range(9), "c": [4]}
     assert within(scope_of(["b:7,3", "a"]), existing) == {"a": [0, 1], "b": [3, 7]}
     assert (spans([]), spans([3, 0, 1, 2, 7])) == ("none", "0 to 3, 7")
