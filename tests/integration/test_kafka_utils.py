@@ -80,7 +80,8 @@ def produce(kafka: Kafka, topic: str, *partitions: Sequence[Pair]) -> None:
 class Seen:
     """What outputs were given, batch by batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, ssc: StreamingContext) -> None:
+        self._ssc = ssc
         self.batches: dict[str, list[Any]] = defaultdict(list)
 
     def collect(self, name: str, stream: DStream[Any]) -> None:
@@ -89,8 +90,13 @@ class Seen:
         stream.foreachRDD(lambda rdd: seen.append(sorted(rdd.collect(), key=repr)))
 
     def first(self, number: int) -> dict[str, list[Any]]:
-        """Waits for so many batches of each output."""
-        wait_for(lambda: all(len(of) >= number for of in self.batches.values()), SECONDS, f"{number} batches")
+        """Waits for so many batches of each output; raises what an output has raised."""
+
+        def there() -> bool:
+            self._ssc.awaitTerminationOrTimeout(0)
+            return all(len(of) >= number for of in self.batches.values())
+
+        wait_for(there, SECONDS, f"{number} batches")
         return {name: of[:number] for name, of in self.batches.items()}
 
 
@@ -115,7 +121,7 @@ def test_operations(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Streami
     produce(kafka, topic, FIRST, SECOND)
     params = {"metadata.broker.list": kafka.bootstrap, "auto.offset.reset": "smallest"}
     ssc.checkpoint(str(tmp_path / "checkpoint"))  # the inverse function needs one, and so everything must pickle
-    seen, window = Seen(), 2 * INTERVAL
+    seen, window = Seen(ssc), 2 * INTERVAL
     ranges: dict[str, list[Any]] = defaultdict(list)
 
     def first_transform(rdd: RDD[Any]) -> RDD[Any]:
@@ -340,12 +346,12 @@ def test_program_of_the_guide(kafka: Kafka, topics: Topics, java_home: Path, tmp
     )
     topics.create(1, "words")
     produce(kafka, "words", [(None, "to"), (None, "be"), (None, "to")])
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-u", str(program)], stdout=out, stderr=out, cwd=tmp_path)
+    with log.open("wb") as out, (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen([sys.executable, "-u", str(program)], stdout=out, stderr=err, cwd=tmp_path)
     try:
         wanted = "words 0 0 3\n[('be', 1), ('to', 2)]\nwords 0 3 3\n[]\n"
         wait_for(lambda: wanted in log.read_text() or process.poll() is not None, SECONDS, "two batches")
-        assert process.poll() is None, log.read_text()
+        assert process.poll() is None, (tmp_path / "err").read_text()
     finally:
         process.terminate()
         process.wait(SECONDS)
