@@ -22,11 +22,12 @@ from streaming.tasks.errors import crossed, summary
 from streaming.tasks.read import CountedRead, Counts
 from streaming.tasks.result import TaskResult
 from streaming.tasks.write import Claims
-from streaming.transform.user_code import at_work, last_line_of, raised
+from streaming.transform.user_code import at_work, last_line_of, raised, raised_at
 
 if TYPE_CHECKING:
     from pyspark import RDD, Accumulator
 
+REMOTE = "Traceback (most recent call last)"  # in the text of what Spark raises for a task
 UNREAD = "let an action read every partition to its end, also what it does not want of it; then launch again"
 
 
@@ -83,9 +84,10 @@ class BatchWriter:
     def _said(self, error: BaseException) -> str:
         """What the sink raised and where; or what a function of it did, which it has sent to the executors."""
         name, text = self._sink.name, str(error)
-        if place := last_line_of(self._sink.call, text):
-            return f"{name}: {summary(text)} at {place}, on an executor"
-        return raised(name, error)
+        if REMOTE not in text:
+            return raised(name, error)
+        place = last_line_of(self._sink.call, text) or raised_at(error)
+        return f"{name}: {summary(text)} at {place}, on an executor"
 
     def _refuse_unread(self, ranges: Sequence[OffsetRange]) -> None:
         if ranges:

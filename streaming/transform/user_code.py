@@ -57,7 +57,7 @@ def lies_at(function: Callable[..., Any]) -> str:
 def raised(name: str, error: BaseException) -> str:
     """One line: which function raised what, and where."""
     text = " ".join(str(error).split())[:300]
-    return f"{name} raised {type(error).__name__}: {text} at {_place(error)}"
+    return f"{name} raised {type(error).__name__}: {text} at {raised_at(error)}"
 
 
 def last_line_of(function: Callable[..., Any], trace: str) -> str:
@@ -74,7 +74,7 @@ def at_work(frame: FrameType | None) -> str:
     return _line_in(dropwhile(lambda f: not f.filename.startswith(_MACHINERY), stack))
 
 
-def _place(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """file:line where the user's code raised, or called what raised."""
     return _line_in(traceback.extract_tb(error.__traceback__))
 
