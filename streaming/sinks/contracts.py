@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
+from offsets.stores.urls import SQL
 from offsets.structs import EXACTLY_ONCE, OffsetRange
 from streaming.records import Record
 
@@ -144,7 +145,6 @@ REFUSALS: Mapping[tuple[str, bool], str] = {
     ),
 }
 """By guarantee and `idempotent`; what is not in here is allowed."""
-DATABASES = ("postgresql", "sqlite")  # schemes of stores that take a sink's work into their transaction
 
 
 def refusal(guarantee: str, declared: Declaration, store: str) -> str | None:
@@ -163,8 +163,8 @@ def _refused_transaction(guarantee: str, declared: Declaration, scheme: str) -> 
     said = "it declares transactional = True"
     if declared.per != PARTITION:
         return f"{said}, which is for a class with {METHODS[PARTITION]} and commit_batch"
-    if scheme not in DATABASES:
-        known = " or ".join(f"{name}:" for name in DATABASES)
+    if scheme not in SQL:
+        known = " or ".join(f"{name}:" for name in SQL)
         return (
             f"{said}, but the offsets are in {scheme}:, which cannot share a transaction with it; set offsets.store to "
             f"the database that the sink writes to ({known}), or declare transactional = False"

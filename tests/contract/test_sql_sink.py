@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import BigInteger, Column, Connection, Date, MetaData, Numeric, String, Table
+from sqlalchemy.exc import OperationalError
 
 from offsets.errors import BatchError, FencedError
 from offsets.filesystems import LocalFilesystem
@@ -311,6 +312,30 @@ def test_a_commit_that_fails_leaves_both_as_they_were(tables: Tables, driver: Ca
     after.run([{"k": 1}])
     assert tables.run("SELECT k FROM keyed") == [(1,)]
     assert [name for name in tables.names() if name.startswith("kds_staged")] == []
+
+
+def test_a_connection_that_breaks_within_costs_another_try(tables: Tables, driver: Callable[..., Driver]) -> None:
+    """The database ends the transaction when its rows are in it: all of it is done again, and is there once."""
+    tries: list[Connection] = []
+
+    def commit_batch(sink: SqlSink, connection: Connection, *told: Any) -> None:
+        SqlSink.commit_batch(sink, connection, *told)
+        tries.append(connection)
+        if len(tries) == 1:
+            broken(connection)
+
+    one = driver(commit_batch=commit_batch)
+    one.run([{"k": 1}])
+    assert len(tries) == 2
+    assert tables.run("SELECT k FROM plain") == [(1,), (1,)]
+    assert one.manager.state.seq == 1
+
+
+def broken(connection: Connection) -> None:
+    """Its server ends it; SQLite, which has none, says that somebody else is writing."""
+    if connection.dialect.name == "sqlite":
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError("database is locked"))
+    connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 class Careless:
