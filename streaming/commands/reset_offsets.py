@@ -17,7 +17,7 @@ from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
 from streaming.resetting.choosing import Chooser, moves_of
 from streaming.resetting.executing import execute
 from streaming.resetting.exporting import current_offsets, export, planned_offsets
-from streaming.resetting.output import FORMATS, Report
+from streaming.resetting.output import FORMATS, Report, facts
 from streaming.resetting.preview import look, preview
 from streaming.source.broker import Broker
 
@@ -58,6 +58,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
         complain(log, e)
         return e.exit_status
     FORMATS[given.format](report, sys.stderr if given.export == STANDARD else sys.stdout)
+    for name, text in facts(report) if given.format == "csv" else ():
+        log.info("%s: %s", name, text)
     return 0
 
 

@@ -71,6 +71,8 @@ def asked(given: argparse.Namespace) -> Asked:
         problems.append("--execute: say where to, for example --to-earliest")
     elif not told and not given.export:
         problems.append("say where to, for example --to-earliest; or --export FILE for the offsets as they are")
+    if given.export and given.execute:
+        problems.append("--export: not with --execute; it writes the plan of a dry run, or offsets as they are")
     if given.force and not given.execute:
         problems.append("--force: goes with --execute")
     if problems:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from offsets.errors import StreamError
+from offsets.launching import first_launch
 from offsets.manager import OffsetManager, current_owner
 from offsets.stores import open_store
 from offsets.structs import Owner, State
@@ -29,17 +30,21 @@ def preview(places: Places, choose: Choose) -> tuple[State, Chosen, tuple[str, .
     """The register as the reset would find it, where that would lead, and what else to know of it."""
     found, holder = look(places)
     settled = once_settled(found)
-    return settled, choose(settled), (*_pending(places, found), *_held(holder))
+    return settled, choose(settled), (*_obstacles(places, found), *_held(holder))
 
 
-def _pending(places: Places, state: State) -> Iterator[str]:
-    if state.pending is None:
-        return
+def _obstacles(places: Places, state: State) -> Iterator[str]:
+    """What --execute would refuse, or do before the reset, as far as can be told without a write."""
+    sink = open_sink(places.sink) if places.sink else None
     try:
-        check_pending(places, state, open_sink(places.sink) if places.sink else None)
-        yield f"batch {state.seq} is pending: --execute finishes it first, and this begins behind it"
+        if sink:
+            first_launch(state, sink.marker(), job_of(places), places.store, sink.url)
+        check_pending(places, state, sink)
     except StreamError as e:
         yield f"--execute would be refused: {e}; remedy: {e.remedy}"
+    else:
+        if state.pending:
+            yield f"batch {state.seq} is pending: --execute finishes it first, and this begins behind it"
 
 
 def _held(holder: Owner | None) -> Iterator[str]:

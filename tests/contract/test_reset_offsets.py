@@ -404,6 +404,21 @@ def test_what_is_in_the_way_is_told_before(place: Place, capsys: pytest.CaptureF
         assert (status, "add --force" in said) == (75, True)
     status, said = refused(capsys, *place.by_store, "--all-topics", "--shift-by", "-1", "--execute", "--force")
     assert (status, "no sink is named" in said) == (3, True)
+    (note,) = plan(capsys, place.job(topic), "--all-topics", "--shift-by", "-1")["notes"]
+    assert note.startswith("--execute would be refused: marker lost: ")
+
+
+def test_a_csv_is_the_partitions_alone(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """What else there is to know, the undo above all, is told on stderr."""
+    topic = place.topics.create(1)
+    place.topics.fill(topic, 9)
+    place.commit(**{topic: {0: 5}})
+    assert main("", [*place.by_store, "--all-topics", "--to-offset", "2", "--format", "csv", "--execute"]) == 0
+    said = capsys.readouterr()
+    head, row = said.out.splitlines()
+    assert head == "TOPIC,PARTITION,CURRENT-OFFSET,NEW-OFFSET,READ-AGAIN,SKIPPED,NOTE"
+    assert row == f"{topic},0,5,2,3,0,"
+    assert "undo: offset_history.py --store" in said.err
 
 
 def test_offsets_are_kept_and_put_back(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -259,6 +259,7 @@ def test_a_file_says_what_to_move_and_options_restrict_it(tmp_path: Path, monkey
         (["--all-topics"], ["say where to"]),
         (["--all-topics", "--execute"], ["--execute: say where to"]),
         (["--all-topics", "--to-latest", "--force"], ["--force: goes with"]),
+        (["--all-topics", "--to-latest", "--execute", "--export", "f"], ["--export: not with --execute"]),
         (["--topic", "a:x", "--to-offset", "-1"], ["--to-offset -1: must be an offset", "--topic a:x: give"]),
         (["--topic", "a", "--shift-by", "1.5"], ["--shift-by 1.5: must be a whole number"]),
         (["--from-file", "/nowhere", "--topic", "a:"], ["--from-file /nowhere: ", "--topic a:: give"]),
