@@ -5,7 +5,7 @@ Finds all of it at once, and where each partition could go on.  Decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import Loss, TopicState
@@ -14,23 +14,6 @@ from offsets.structs import Loss, TopicState
 def find_losses(topics: Mapping[str, TopicState], snapshot: Snapshot) -> list[Loss]:
     """Everything that the cursor expects and Kafka no longer has, sorted by topic and partition."""
     return [loss for name in sorted(topics) for loss in _losses_of(name, topics[name], snapshot.get(name))]
-
-
-def resume_offsets(
-    topics: Mapping[str, TopicState], snapshot: Snapshot, losses: Sequence[Loss]
-) -> dict[str, dict[int, int]]:
-    """Where a new generation would have to go on: the first readable offset of every partition with a loss.
-
-    Of a topic that was replaced or has lost partitions, every partition that it has now.  A topic that Kafka does not
-    have is left out.
-    """
-    lost = {(loss.topic, loss.partition) for loss in losses}
-    whole = {loss.topic for loss in losses if loss.resume < 0}
-    resumed = {name: resume_topic(topics[name], snapshot[name]) for name, _ in sorted(lost) if name in snapshot}
-    return {
-        name: {p: offset for p, offset in offsets.items() if name in whole or (name, p) in lost}
-        for name, offsets in resumed.items()
-    }
 
 
 def resume_topic(known: TopicState, now: TopicSnapshot) -> dict[int, int]:
