@@ -6,6 +6,18 @@ A class with `write_partition(offset_range, records)` or `write_batch(batch, rdd
 
 from offsets.structs import OffsetRange
 from streaming.records import Record
-from streaming.sinks.contracts import BatchSink, DirectSink, SinkBatch, each_batch, each_partition
+from streaming.sinks.contracts import BatchSink, DirectSink, SinkBatch, TransactionalSink, each_batch, each_partition
+from streaming.sinks.current import BatchPlace, current_batch
 
-__all__ = ["BatchSink", "DirectSink", "OffsetRange", "Record", "SinkBatch", "each_batch", "each_partition"]
+__all__ = [
+    "BatchPlace",
+    "BatchSink",
+    "DirectSink",
+    "OffsetRange",
+    "Record",
+    "SinkBatch",
+    "TransactionalSink",
+    "current_batch",
+    "each_batch",
+    "each_partition",
+]
