@@ -125,9 +125,10 @@ class InputPage:
         return self._scheduler.inputInfoTracker()  # there is none before the start
 
     def show(self, time: datetime, ranges: Sequence[OffsetRange]) -> None:
+        read = [r for r in ranges if r.size()]
         description = "\n".join(
-            f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in ranges
+            f"topic: {r.topic}\tpartition: {r.partition}\toffsets: {r.from_offset} to {r.until_offset}" for r in read
         )
-        metadata = self._to_scala({"Description": description, "offsets": len(ranges)})
+        metadata = self._to_scala({"Description": description, "offsets": len(read)})
         info = self._info(self._stream, sum(r.size() for r in ranges), metadata)
         self._tracker.reportInfo(self._time(millis(time)), info)

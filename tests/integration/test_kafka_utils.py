@@ -80,8 +80,7 @@ def produce(kafka: Kafka, topic: str, *partitions: Sequence[Pair]) -> None:
 class Seen:
     """What outputs were given, batch by batch."""
 
-    def __init__(self, ssc: StreamingContext) -> None:
-        self._ssc = ssc
+    def __init__(self) -> None:
         self.batches: dict[str, list[Any]] = defaultdict(list)
 
     def collect(self, name: str, stream: DStream[Any]) -> None:
@@ -89,11 +88,11 @@ class Seen:
         seen = self.batches[name]
         stream.foreachRDD(lambda rdd: seen.append(sorted(rdd.collect(), key=repr)))
 
-    def first(self, number: int) -> dict[str, list[Any]]:
+    def first(self, ssc: StreamingContext, number: int) -> dict[str, list[Any]]:
         """Waits for so many batches of each output; raises what an output has raised."""
 
         def there() -> bool:
-            self._ssc.awaitTerminationOrTimeout(0)
+            ssc.awaitTerminationOrTimeout(0)
             return all(len(of) >= number for of in self.batches.values())
 
         wait_for(there, SECONDS, f"{number} batches")
@@ -121,7 +120,7 @@ def test_operations(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Streami
     produce(kafka, topic, FIRST, SECOND)
     params = {"metadata.broker.list": kafka.bootstrap, "auto.offset.reset": "smallest"}
     ssc.checkpoint(str(tmp_path / "checkpoint"))  # the inverse function needs one, and so everything must pickle
-    seen, window = Seen(ssc), 2 * INTERVAL
+    seen, window = Seen(), 2 * INTERVAL
     ranges: dict[str, list[Any]] = defaultdict(list)
 
     def first_transform(rdd: RDD[Any]) -> RDD[Any]:
@@ -151,7 +150,7 @@ def test_operations(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Streami
         "inverse", pairs.reduceByKeyAndWindow(operator.add, operator.sub, window, INTERVAL, 1, lambda kv: kv[1])
     )
     ssc.start()
-    found = seen.first(5)
+    found = seen.first(ssc, 5)
 
     assert found["all"] == [
         [("a", "0"), ("b", "1"), ("a", "10"), ("b", "11")],
@@ -316,6 +315,11 @@ def test_cached_stream(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Stre
     begin = {TopicAndPartition(topic, 0): 1}
     stream = KafkaUtils.createDirectStream(ssc, [topic], {"bootstrap.servers": kafka.bootstrap}, begin, str, decode)
     stream.cache()
+    other = KafkaUtils.createDirectStream(
+        ssc, [topic], {"bootstrap.servers": kafka.bootstrap}, {TopicAndPartition(topic, 1): 2}
+    )
+    both: list[Any] = []
+    stream.union(other).foreachRDD(lambda rdd: both.append(rdd.keys().collect()))
     seen: list[tuple[datetime, int, Any]] = []
     stream.foreachRDD(lambda time, rdd: seen.append((time, rdd.count(), spans(rdd))))
     stream.transform(lambda time, rdd: rdd.map(repr)).foreachRDD(
@@ -330,6 +334,7 @@ def test_cached_stream(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Stre
         (0, [(0, 6, 6)]),
     ]
     assert seen[:8:2] == seen[1:8:2]
+    assert both[:3] == [["b'b'", "b'a'", "c"], ["b'b'", "b'a'"], ["b'b'"]]
     assert read.value == 5
 
 
