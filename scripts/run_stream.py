@@ -24,6 +24,7 @@ if (_root / "streaming" / "__init__.py").is_file():
 
 try:
     from streaming.commands.run_stream import main
+    from streaming.run.session import STOP_SECONDS, leave_after
 except ModuleNotFoundError as e:
     sys.exit(
         f"run_stream: {sys.executable} has no module {e.name}; "
@@ -32,4 +33,6 @@ except ModuleNotFoundError as e:
     )
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__))
+    status = main(__doc__)
+    leave_after(STOP_SECONDS, status)  # threads of a sink that has hung: all is told, and they keep no process alive
+    sys.exit(status)

@@ -15,6 +15,8 @@ SINKS = """
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from streaming.custom_sinks import each_batch, each_partition
 
@@ -64,6 +66,13 @@ def hangs(batch, rdd):
 
 
 @each_batch(idempotent=True)
+def hangs_in_a_pool(batch, rdd):
+    rdd.count()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(time.sleep, 3600).result()  # here: hangs_in_a_pool
+
+
+@each_batch(idempotent=True)
 def hangs_in_a_job(batch, rdd):
     rdd.foreach(lambda record: time.sleep(3600))  # here: hangs_in_a_job
 
@@ -109,6 +118,7 @@ def custom(job: Job) -> Job:
     """Its sinks lie beside its job file."""
     (job.folder / "own.py").write_text(SINKS.format(folder=str(job.folder)))
     job.settings.pop("sink.format", None)
+    job.write()
     return job
 
 
@@ -122,6 +132,7 @@ WRONG = {
     "raises_there": r"own:raises_there: ValueError: no room there at \S*{line}, on an executor;",
     "unpicklable": r"own:unpicklable raised .*Pickl.*'_thread.lock'.* at \S*{line};",
     "hangs": r"own:hangs was not done with batch 0 within 20 s \(sink.timeout.ms\): it was at \S*{line};",
+    "hangs_in_a_pool": r"own:hangs_in_a_pool was not done with batch 0 within 20 s .*: it was at \S*{line};",
     "hangs_in_a_job": r"own:hangs_in_a_job was not done with batch 0 within 20 s .*: it was at \S*{line};",
     "hangs_there": r"own:hangs_there was not done with {topic}-\d\[0,\d+\) within 20 s .*: it was at \S*{line};",
     "cannot_be_interrupted": r"own:cannot_be_interrupted may have hung .* is ended 10 s after sink.timeout.ms = 20000",
