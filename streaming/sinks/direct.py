@@ -7,6 +7,7 @@ knows what a second write does: so it declares it, and a guarantee that needs mo
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -179,12 +180,28 @@ def hung(name: str, what: str, seconds: float | None, place: str) -> BatchError:
 
 
 def refuse_returned(sink: Sink, value: object) -> None:
-    """Raises BatchError for a value, which nobody would look at: perhaps the sink believes that somebody does."""
-    if value is None or sink.declared.transactional:
+    """Raises BatchError for a value, which nobody would look at: perhaps the sink believes that somebody does.
+
+    Of a transactional sink somebody does, on the driver: then for one that cannot go there.
+    """
+    if sink.declared.transactional:
+        _refuse_unpicklable(sink, value)
+        return
+    if value is None:
         return
     unrun = "nothing of it has run; " * (inspect.isgenerator(value) or inspect.isawaitable(value))
     said = f"{OPTION}: {sink.name} returned a {type(value).__name__}, and must return nothing: {unrun}it lies at "
     raise BatchError(said + lies_at(sink.call), "let it write before it returns, and return None; then launch again")
+
+
+def _refuse_unpicklable(sink: Sink, value: object) -> None:
+    """Raises BatchError for what cannot go to the driver: Spark would not say whose it was."""
+    try:
+        pickle.dumps(value)
+    except Exception as e:
+        said = f"{OPTION}: {sink.name} returned a {type(value).__name__} that cannot be pickled ({e}): it lies at "
+        remedy = "let it return the name of what it has staged, or other plain values; then launch again"
+        raise BatchError(said + lies_at(sink.call), remedy) from e
 
 
 class _Fetched:

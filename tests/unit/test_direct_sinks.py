@@ -200,6 +200,23 @@ def test_a_sink_that_hangs_while_it_is_made_is_named_with_its_line(module: Calla
         direct.write(f"{name}:S", RANGE, iter(RECORDS), Alarm(0.05))
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("('staged', 5)", ""), ("__import__('threading').Lock()", "lock"), ("(r for r in ())", "generator")],
+)
+def test_what_a_transactional_sink_returns_must_pickle(module: Callable[[str], str], value: str, told: str) -> None:
+    """It goes to the driver as it is; what cannot is told with its type, and where the method begins."""
+    name = module(
+        "class S:\n    transactional = True\n    def commit_batch(self, connection, batch, results): ...\n"
+        f"    def write_partition(self, range_, records):\n        list(records)\n        return {value}\n"
+    )
+    if not told:
+        assert direct.write(f"{name}:S", RANGE, iter(RECORDS)) == ("staged", 5)
+        return
+    with pytest.raises(BatchError, match=rf"returned a {told} that cannot be pickled .* it lies at .*{name}.py:4"):
+        direct.write(f"{name}:S", RANGE, iter(RECORDS))
+
+
 @pytest.mark.parametrize("value", ["5", "(r for r in records)", "[]"])
 def test_what_a_sink_returns_is_refused(module: Callable[[str], str], value: str) -> None:
     """Nobody would look at it; of a generator nothing has run yet.  Where the function begins is told."""
