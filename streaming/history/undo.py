@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from offsets.errors import StreamError
-from offsets.history import RESET, Event
-from offsets.manager import OffsetManager, current_owner
+from offsets.history import RESET, Event, Topics
+from offsets.losses import find_losses
 from offsets.starting import Numbers
 from offsets.stores import open_store
 from offsets.structs import State
@@ -21,9 +21,12 @@ from streaming.commands.places import Places
 from streaming.history.gathering import ANSWER_SECONDS, gather
 from streaming.resetting.executing import execute
 from streaming.resetting.output import Report
-from streaming.resetting.refusals import check_register, job_of
+from streaming.resetting.preview import look, preview
 from streaming.resetting.values import Chosen
+from streaming.source.broker import Broker
+from streaming.source.planner import compared
 
+SHOWN = 3  # losses
 NO_UNDO = "nothing was written; see offset_history.py {told} --limit 1000 for what became of the offsets"
 
 
@@ -47,13 +50,16 @@ class CommittedSinceError(StreamError):
 
 def undo(where: Places, asked: Undo, command: str) -> Report:
     """Plans it, or does it; `command` would do it.  Raises CommittedSinceError, and what `execute` raises."""
-    state = _register(where)
+    state, _ = look(where)
     if state.before is None:
         raise _refusal(where, state, asked.limit)
-    if not asked.execute:
-        return Report(where.name, where.store, state, restoring(state.topics, state.before), command)
-    done = execute(where, choose, asked.reason or f"undo of generation {state.generation}", asked.force)
-    return Report(where.name, where.store, done.before, restoring(done.before.topics, done.state.topics), done=done)
+    gone = losses_told(where, state.before)
+    if asked.execute:
+        done = execute(where, choose, asked.reason or f"undo of generation {state.generation}", asked.force)
+        moved = restoring(done.before.topics, done.state.topics)
+        return Report(where.name, where.store, done.before, moved, done=done, notes=gone)
+    now, chosen, notes = preview(where, choose)
+    return Report(where.name, where.store, now, restoring(now.topics, chosen.topics), command, notes=(*notes, *gone))
 
 
 def choose(state: State) -> Chosen:
@@ -63,10 +69,17 @@ def choose(state: State) -> Chosen:
     return Chosen(state.before)
 
 
-def _register(where: Places) -> State:
-    with closing(open_store(where.store, where.session_seconds, ANSWER_SECONDS)) as store:
-        found = OffsetManager(store, current_owner(""), job=job_of(where)).read()
-    return check_register(where, found)
+def losses_told(where: Places, topics: Topics) -> tuple[str, ...]:
+    """For people: what of it Kafka no longer has.  An undo restores it all the same; it is the launch that stops."""
+    if not where.kafka:
+        return ()
+    try:
+        with closing(Broker(where.kafka, ANSWER_SECONDS)) as broker:
+            found = find_losses(topics, compared(broker, topics, broker.snapshot(sorted(topics))))
+    except StreamError as e:
+        return (f"whether Kafka still has what is restored is not known: {e}",)
+    more = (f"and {len(found) - SHOWN:,} more losses",) if len(found) > SHOWN else ()
+    return (*(f"Kafka has it no more, the next launch will stop there: {loss}" for loss in found[:SHOWN]), *more)
 
 
 def _refusal(where: Places, state: State, limit: int) -> CommittedSinceError:

@@ -99,6 +99,13 @@ def test_a_reset_and_its_undo(
     obey(complaints)
     assert (mine.register().topics[topic].offsets, mine.register().generation) == ({0: RECORDS, 1: RECORDS}, 4)
     assert drivers.run(mine.path).summary["numInputRows"] == 4
+
+    assert run(reset_offsets, mine, "--topic", f"{topic}:1", "--to-offset", "8", "--execute")[0] == 0
+    assert run(reset_offsets, mine, "--all-topics", "--to-latest", "--execute")[0] == 0
+    topics.truncate(topic, 1, 9)
+    assert f"the next launch will stop there: EXPIRED {topic}-1 [8,9)" in run(offset_history, mine, "--undo")[1]
+    assert run(offset_history, mine, "--undo", "--execute")[0] == 0
+    assert drivers.run(mine.path).status == 3, "restored is restored"
     seen = kinds(run, mine)
-    assert (seen["commit"], seen["reset"]) == (3, 4)
-    assert seen["takeover"] == (4 if "zookeeper" in settings["offsets__store"] else 8)
+    assert (seen["commit"], seen["reset"]) == (3, 7)
+    assert seen["takeover"] == (4 if "zookeeper" in settings["offsets__store"] else 11)
