@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, Connection, Date, MetaData, Numeric, String, Table
 from sqlalchemy.exc import OperationalError
 
-from offsets.errors import BatchError, FencedError
+from offsets.errors import BatchError, FencedError, UnavailableError
 from offsets.filesystems import LocalFilesystem
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
@@ -26,7 +26,7 @@ from offsets.structs import EXACTLY_ONCE, OffsetRange, TopicState
 from streaming.records import Record
 from streaming.run.batch import Batch, Stopwatch, sink_batch
 from streaming.run.committer import Committer
-from streaming.sinks import transactional
+from streaming.sinks import direct, sql, transactional
 from streaming.sinks.contracts import Declaration
 from streaming.sinks.current import BatchPlace, working_for
 from streaming.sinks.direct import Sink
@@ -207,6 +207,38 @@ def test_garbage_is_what_earlier_batches_of_this_job_have_left(tables: Tables) -
     sink.collect_garbage(BatchPlace(APP, PLACE))
     assert {*staged} & tables.names() == {*staged[2:]}
     assert {"kds_staged_notes", "plain"} <= tables.names()
+
+
+def test_a_database_that_is_away_is_waited_for_by_the_next_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a mistake of the sink: exit 69, also as a task of it tells."""
+    monkeypatch.setattr(sql, "SECONDS", 2.0)
+    away = type("Sink", (Rows,), {"url": "postgresql://etl@127.0.0.1:1/shop", "transactional": False})()
+    made = Sink("test:Sink.write_partition", away.write_partition, Declaration(False), away)
+    monkeypatch.setattr(direct, "opened", lambda name: made)
+    with pytest.raises(UnavailableError, match=r"postgresql://etl@127\.0\.0\.1:1/shop does not answer"):
+        direct.write("test:Sink", RANGES[0], iter(records(RANGES[0], [{"k": 1}])))
+
+
+WRONG_ATTRIBUTES: Mapping[str, dict[str, Any]] = {
+    "url must name a database": {"url": "file:///nowhere"},
+    "did you mean postgresql:": {"url": "postgres://etl@db/shop"},
+    "must not hold a password": {"url": "postgresql://etl:secret@db/shop"},
+    "must say its url": {"url": None},
+    "append or upsert": {"mode": "replace"},
+    "needs a key": {"mode": "upsert"},
+    "and only that": {"key": ("k",)},
+    "tuples of names": {"mode": "upsert", "key": "k"},
+}
+
+
+@pytest.mark.parametrize("told", WRONG_ATTRIBUTES)
+def test_what_attributes_have_wrong_is_told_before_anything_is_connected_to(told: str) -> None:
+    """When the sink is made, on the driver first; a password is never repeated."""
+    attributes = {"url": "postgresql://etl@db/shop", **WRONG_ATTRIBUTES[told]}
+    sink = type("Sink", (Rows,), {name: value for name, value in attributes.items() if value is not None})
+    with pytest.raises(ValueError, match=told) as wrong:
+        sink()
+    assert "secret" not in str(wrong.value)
 
 
 WRONG: Mapping[str, tuple[dict[str, Any], Any, str]] = {

@@ -78,7 +78,7 @@ def test_table_equals_topic_wherever_it_is_killed(kafka: Kafka, crew: Crew, few:
     seqs = []
     for fault in deaths:
         if fault is None:
-            Path(job).with_suffix(".die").touch()
+            strike(job, signal.SIGKILL)
         assert crew.wait(crew.start(job, fault)) == -signal.SIGKILL, crew.said()
         (state,) = here.states(1)
         assert state.pending is None
@@ -89,6 +89,26 @@ def test_table_equals_topic_wherever_it_is_killed(kafka: Kafka, crew: Crew, few:
     assert here.received() == dict.fromkeys(few.places, 1)
     assert here.staged() == []
     assert verify("", [job]) == 0  # also of a batch whose driver died before it could log it
+
+
+def strike(job: str, number: int) -> None:
+    """Lets the next launch have this signal with its rows in an open transaction."""
+    Path(job).with_suffix(".signal").write_text(str(int(number)))
+
+
+@pytest.mark.full
+def test_frozen_in_its_transaction(kafka: Kafka, crew: Crew, few: Topic, world: MakeWorld) -> None:
+    """The server ends the transaction of a driver that stands still; another takes over, and the first is fenced."""
+    here = world(few)
+    job = here.lay_out(kafka.bootstrap, "RowsDie", "exactly-once", batch=240)
+    strike(job, signal.SIGSTOP)
+    frozen = crew.start(job)
+    assert crew.wait(frozen) is None, crew.said()
+    assert crew.wait(crew.start(job)) == 0, crew.said()
+    crew.wake(frozen)
+    assert crew.wait(frozen) == 75, crew.said()
+    assert here.received() == dict.fromkeys(few.places, 1)
+    assert here.staged() == []
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,14 @@ class RowsAlone(Rows):
 
 
 class RowsDie(Rows):
-    """The same, and while a file .die lies beside the job file: killed with its rows in the open transaction."""
+    """The same; while a file .signal lies beside the job file, gets that one with its rows in the open transaction."""
 
     def commit_batch(
         self, connection: Connection, batch: SinkBatch, results: Sequence[tuple[OffsetRange, Any]]
     ) -> None:
         super().commit_batch(connection, batch, results)
-        marker = Path(os.environ[PLACE]).with_suffix(".die")
+        marker = Path(os.environ[PLACE]).with_suffix(".signal")
         if marker.exists():
+            number = int(marker.read_text())
             marker.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
