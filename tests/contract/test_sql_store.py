@@ -406,10 +406,14 @@ def test_a_file_that_is_no_database(lite: Place, tmp_path: Path) -> None:
 
 
 def test_a_sqlite_writer_is_waited_for(lite: Place, tmp_path: Path) -> None:
-    """While somebody else has the write lock, readers read on and a writer waits until its deadline."""
+    """While somebody else writes, readers read on and a writer waits until its deadline; for who reads it never waits."""
     store = opened(lite, deadline=1)
     now = created(store)
     direct = sqlite3.connect(tmp_path / "orders.db", isolation_level=None, check_same_thread=False)
+    direct.execute("BEGIN")
+    assert direct.execute("SELECT count(*) FROM kds_states").fetchone() == (3,)
+    now = store.replace(now, b"beside a reader")
+    direct.execute("COMMIT")
     direct.execute("BEGIN IMMEDIATE")
     assert store.load() == now
     began = time.monotonic()

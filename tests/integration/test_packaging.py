@@ -44,6 +44,7 @@ def test_the_commands_keep_their_py(wheel: zipfile.ZipFile) -> None:
     """spark-submit takes a file without it for a JAR."""
     commands = {Path(name).name for name in wheel.namelist() if ".data/scripts/" in name}
     operators = {"run_stream.py", "verify_output.py", "show_offsets.py", "pause_job.py"}
+    operators |= {"reset_offsets.py", "offset_history.py"}
     assert commands == operators | {"produce_transactions.py", "produce_json_lines.py", "produce_sequence.py"}
 
 
