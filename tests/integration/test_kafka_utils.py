@@ -339,22 +339,27 @@ def test_cached_stream(kafka: Kafka, topics: Topics, sc: SparkContext, ssc: Stre
 
 
 @pytest.mark.full
-def test_program_of_the_guide(kafka: Kafka, topics: Topics, java_home: Path, tmp_path: Path) -> None:
-    """The guide's program, as it is printed but for the brokers and the interval, prints what it read."""
+@pytest.mark.parametrize("spark", ["newest", "3.5"])
+def test_program_of_the_guide(
+    kafka: Kafka, topics: Topics, java_home: Path, tmp_path: Path, spark: str, request: pytest.FixtureRequest
+) -> None:
+    """The guide's program, as printed but for brokers, topic and interval, tells what it read; on either Spark."""
+    python = sys.executable if spark == "newest" else str(request.getfixturevalue("pyspark35"))
     (printed,) = re.findall(r"\nKafkaUtils\n-+\n.*?code-block:: python\n\n((?:    [^\n]*\n|\n)+)", GUIDE, re.S)
-    program, log = tmp_path / "words.py", tmp_path / "log"
+    program, log, topic = tmp_path / "words.py", tmp_path / "log", topics.create(1)
     program.write_text(
         textwrap.dedent(printed)
         .replace("broker1:9092,broker2:9092", kafka.bootstrap)
         .replace('SparkContext(appName="words")', 'SparkContext("local[2]", "words")')
         .replace("(sc, 5)", "(sc, 1)")
+        .replace('["words"]', f'["{topic}"]')
     )
-    topics.create(1, "words")
-    produce(kafka, "words", [(None, "to"), (None, "be"), (None, "to")])
+    produce(kafka, topic, [(None, "to"), (None, "be"), (None, "to")])
+    environ = {**os.environ, "PYSPARK_PYTHON": python}
     with log.open("wb") as out, (tmp_path / "err").open("wb") as err:
-        process = subprocess.Popen([sys.executable, "-u", str(program)], stdout=out, stderr=err, cwd=tmp_path)
+        process = subprocess.Popen([python, "-u", str(program)], stdout=out, stderr=err, cwd=tmp_path, env=environ)
     try:
-        wanted = "words 0 0 3\n[('be', 1), ('to', 2)]\nwords 0 3 3\n[]\n"
+        wanted = f"{topic} 0 0 3\n[('be', 1), ('to', 2)]\n{topic} 0 3 3\n[]\n"
         wait_for(lambda: wanted in log.read_text() or process.poll() is not None, SECONDS, "two batches")
         assert process.poll() is None, (tmp_path / "err").read_text()
     finally:

@@ -6,16 +6,19 @@ import logging
 import pickle
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from offsets.backpressure import Measured
 from offsets.errors import BatchError, ConfigError, DataLossError, StreamError
 from offsets.planning import Plan, plan
 from offsets.rate import Limits, Rates
 from offsets.snapshot import TopicSnapshot
 from offsets.structs import OffsetRange as Range
 from offsets.structs import TopicPartition, TopicState
+from streaming.direct.backpressure import BatchTimes
 from streaming.direct.dstream import Batches, _arguments
 from streaming.direct.params import read_params, read_rates
 from streaming.direct.positions import Positions, beginning, refuse_unreadable, subscription
@@ -246,6 +249,16 @@ def test_batches_are_remembered_until_spark_forgets_them() -> None:
     assert batches.at(times[2], FakeRdd(2)) == [Range("t", 0, 2, 3)]
     with pytest.raises(BatchError, match="Spark has forgotten it"):
         batches.at(times[1], FakeRdd(1))
+
+
+def test_what_backpressure_is_told() -> None:
+    """Of each batch that is completed, what Spark itself has measured."""
+    learned: list[Measured] = []
+    planner = SimpleNamespace(learn=learned.append)
+    times = {"processingEndTime": 9000, "numRecords": 7, "processingDelay": 300, "schedulingDelay": 20}
+    info = SimpleNamespace(**{name: lambda value=value: value for name, value in times.items()})
+    BatchTimes(planner).onBatchCompleted(SimpleNamespace(batchInfo=lambda: info))
+    assert learned == [Measured(end_ms=9000, records=7, processing_ms=300, scheduling_ms=20)]
 
 
 def test_a_checkpoint_holds_nothing_of_a_stream() -> None:
