@@ -406,7 +406,7 @@ def test_a_file_that_is_no_database(lite: Place, tmp_path: Path) -> None:
 
 
 def test_a_sqlite_writer_is_waited_for(lite: Place, tmp_path: Path) -> None:
-    """While somebody else writes, readers read on and a writer waits until its deadline; for who reads it never waits."""
+    """While one writes, readers read on, and a writer waits until its deadline; for readers it never waits."""
     store = opened(lite, deadline=1)
     now = created(store)
     direct = sqlite3.connect(tmp_path / "orders.db", isolation_level=None, check_same_thread=False)
