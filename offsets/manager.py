@@ -12,6 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import NoReturn
 
@@ -156,8 +157,16 @@ class OffsetManager:
         )
 
     def reset(self, topics: Mapping[str, TopicState], reason: str) -> State:
-        """Begins a new generation at `topics`; `reason`: who, when and why."""
-        return self._write("reset", lambda nonce, now: protocol.reset(self._own("reset"), topics, reason, nonce, now))
+        """Begins a new generation at `topics`; `reason`: who, when and why.
+
+        A register of so many partitions that what it was would not fit in beside them goes without: no undo then.
+        """
+
+        def begun(nonce: str, now: int) -> State:
+            new = protocol.reset(self._own("reset"), topics, reason, nonce, now)
+            return new if len(encode_state(new)) <= MAX_STATE_BYTES else replace(new, before=None)
+
+        return self._write("reset", begun)
 
     def skip(self, topics: Mapping[str, TopicState], losses: tuple[LostRange, ...]) -> State:
         """Begins a new generation at `topics`, behind what Kafka has lost."""

@@ -89,6 +89,8 @@ class _Reset:
         self._trace(manager)
         doubled, notes = self._doubled(before, manager.state)
         undo = f"offset_history.py {self.places.told} --undo"
+        if manager.state.before is None:
+            notes += ("the register has too many partitions to keep what they were at beside them: there is no undo",)
         return Done(before, manager.state, chosen, redone, doubled, undo, notes)
 
     def _looked(self, choose: Choose) -> OffsetManager:

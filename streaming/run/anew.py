@@ -31,10 +31,15 @@ def latest_topics(
 
 
 def trace_reset(manager: OffsetManager, sink: StagedFileSink) -> None:
-    """The batch log's entry of a reset behind which nothing was committed yet, which a crash may have left out.
+    """The batch log's entry of a reset behind which nothing was committed yet.
 
     Raises FencedError for a driver that slept and was overtaken: it writes nothing any more.
     """
+    manager.read()
+    sink.log_reset(manager.state)
+
+
+def trace_again(manager: OffsetManager, sink: StagedFileSink) -> None:
+    """The same for the next launch, as a crash may have left it out; nothing otherwise."""
     if manager.state.before is not None:
-        manager.read()
-        sink.log_reset(manager.state)
+        trace_reset(manager, sink)

@@ -22,7 +22,7 @@ from offsets.structs import TopicState
 from streaming.config.conflicts import refuse_empty
 from streaming.config.job import JobConfig
 from streaming.run.admission import admit
-from streaming.run.anew import begin_anew, trace_reset
+from streaming.run.anew import begin_anew, trace_again
 from streaming.run.batches import SERVE_SECONDS, Batches
 from streaming.run.committer import Committer
 from streaming.run.fencing import fencing_told
@@ -100,7 +100,7 @@ class Launch:
         committer = self._redone(sink, manager)
         losses = LossKeeper(manager, sink, progress.losses)
         losses.write_down()
-        trace_reset(manager, sink)
+        trace_again(manager, sink)
         begin_anew(config, manager, sink, snapshot, progress.run_id)
         # A direct sink's batch that is pending may be in the log already.
         sink.refuse_logged(manager.state.generation, manager.state.seq + (manager.state.pending is not None))

@@ -19,7 +19,7 @@ from offsets.errors import (
     StagingLostError,
     StreamError,
 )
-from offsets.filesystems import LocalFilesystem
+from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.manager import current_owner
 from offsets.planning import Plan
 from offsets.profiles import LAUNCH, PUBLISH, Step
@@ -30,9 +30,10 @@ from streaming.commands.places import Places, of_job
 from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
 from streaming.resetting.values import Chosen, Done, Doubled
-from streaming.run.anew import trace_reset
+from streaming.run.anew import trace_again
 from streaming.run.skipping import LossKeeper
 from streaming.sinks.losses import last_losses
+from streaming.verification.verify import verify
 from tests.contract.lakes import TOPIC_ID, Killed, Lake, killed_at
 from tests.unit.test_launch import World, world
 
@@ -283,7 +284,7 @@ def test_the_next_launch_writes_the_trace_that_a_crash_left_out(place: Place) ->
     assert before
     assert before.manifest.generation == 0
     place.lake.launch()
-    trace_reset(place.lake.manager, place.lake.sink)
+    trace_again(place.lake.manager, place.lake.sink)
     after = place.lake.sink.newest_batch()
     assert after
     assert (after.manifest.generation, after.manifest.topics) == (1, place.state.topics)
@@ -301,6 +302,7 @@ def test_a_launch_behind_a_crash_writes_it(world: World) -> None:
     world.run()
     assert decode_manifest(trace.read_bytes()).topics == zero.topics
     assert world.published() == sorted(2 * [str(n) for n in range(10)])
+    assert not verify(open_store(places.store), open_filesystem(world.config.sink_path)).findings
 
 
 def test_a_skip_is_written_down_before_the_reset_forgets_it(place: Place) -> None:

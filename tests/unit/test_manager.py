@@ -297,3 +297,16 @@ def test_register_of_another_writer_is_read(store) -> None:
     state = created("app", TOPICS, current_owner("x"), "n", 1)
     store.replace(None, encode_state(state))
     assert manager(store).read() == state
+
+
+@pytest.mark.parametrize(("partitions", "kept"), [(10_000, True), (20_000, False)])
+def test_a_large_register_is_reset(store, partitions, kept) -> None:
+    """What it was is kept for an undo if it fits in beside; else the reset goes without, and is done."""
+    driver = manager(store)
+    driver.read()
+    epochs = dict.fromkeys(range(partitions), 1000)
+    driver.create("app", {"t": TopicState("id", {p: 10**10 + p for p in range(partitions)}, epochs)})
+    driver.take()
+    before = driver.state.topics
+    state = driver.reset({"t": TopicState("id", dict.fromkeys(range(partitions), 10**10), epochs)}, "why")
+    assert (state.generation, state.before) == (1, before if kept else None)
