@@ -43,8 +43,10 @@ class _Partitions(Assign):
 def subscription(topics: Sequence[str], from_offsets: Mapping[TopicPartition, int]) -> Subscription:
     """What a stream of `topics` reads: with `from_offsets` just these partitions, else all, also those to come.
 
-    Raises ConfigError unless `from_offsets` is empty or of the same topics.
+    Raises ConfigError if there are none, or if `from_offsets` is of others.
     """
+    if not topics:
+        raise ConfigError(["topics names none"], "name one or more")
     named = {tp.topic for tp in from_offsets}
     if from_offsets and named != set(topics):
         told = f"fromOffsets is of topics {_list(named)}, and topics of {_list(topics)}"

@@ -183,6 +183,8 @@ def test_from_offsets_say_what_is_read() -> None:
     assert subscription(["t", "u", "t"], {}).topics((), tuple) == ("t", "u")
     with pytest.raises(ConfigError, match="fromOffsets is of topics t, and topics of t, u"):
         subscription(["t", "u"], {TopicPartition("t", 1): 5})
+    with pytest.raises(ConfigError, match="topics names none"):
+        subscription([], {})
 
 
 class FakeBroker:
