@@ -88,7 +88,11 @@ def test_a_class_says_what_it_is(module: Callable[[str], str]) -> None:
 
 METHOD = "    def write_partition(self, range_, records): ...\n"
 PARTITIONS = "from streaming.custom_sinks import each_batch, each_partition\n@each_partition(idempotent=True)\n"
+WHOLE = f"class S:\n    transactional = True\n{METHOD}    def commit_batch"
 WRONG = {
+    f"class S:\n    transactional = True\n{METHOD}": "S.commit_batch is missing; it is called with (connection, batch, res",
+    f"{WHOLE}(self, connection, batch): ...": "S.commit_batch too many positional arguments",
+    f"{WHOLE}(self, connection, batch, results):\n        yield": "S.commit_batch has a yield",
     f"{PARTITIONS}def S(range_, records): yield": "has a yield, so nothing of it would run, at ",
     f"{PARTITIONS}async def S(range_, records): ...": "is async, so nothing of it would run, at ",
     f"{PARTITIONS}def S(records): ...": "too many positional arguments; it is called with (offset_range, records)",
