@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -12,12 +13,13 @@ from pathlib import Path
 import pytest
 from demonstration.launches import ROOT, environment
 
+from offsets.errors import UnavailableError
 from servers.kafka_server import Kafka
 from tests.contract.wide_topic import LAGGING, PARTITIONS, register_of, wide_topic
 
 pytestmark = pytest.mark.full
 SECONDS = 5.0  # what the project promises, on a machine that has nothing else to do
-PATIENCE = 12.0  # times that here, where other tests may run
+PATIENCE, TRIES = 24.0, 5  # times that here, where other tests may run
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +31,22 @@ def wide(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         yield topic, ["--store", store, "--bootstrap-server", kafka.bootstrap]
 
 
+def cpu_seconds() -> float:
+    """Of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def timed(script: str, *options: str) -> str:
-    """Its stdout; how long it took is printed."""
-    command, began = [sys.executable, str(ROOT / "scripts" / script), *options], time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=SECONDS * PATIENCE)
-    print(f"{script} {options[-1]}: {time.monotonic() - began:.1f} s, exit {done.returncode}")
+    """Its stdout; how long it took is printed.  Once more while a busy machine's broker does not answer in time."""
+    command = [sys.executable, str(ROOT / "scripts" / script), *options]
+    for _ in range(TRIES):
+        began, before = time.monotonic(), cpu_seconds()
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=SECONDS * PATIENCE)
+        took, work = time.monotonic() - began, cpu_seconds() - before
+        print(f"{script} {options[-1]}: {took:.1f} s, {work:.1f} s of CPU, exit {done.returncode}")
+        if done.returncode != UnavailableError.exit_status:
+            break
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -46,6 +59,9 @@ def test_show_offsets(wide: tuple[str, list[str]], form: str) -> None:
     if form == "json":
         rows = json.loads(said)["partitions"]
         assert [sum(row["lag"] for row in rows), len(rows)] == [LAGGING, PARTITIONS]
+        aged = sum(row["timeLag"] is not None for row in rows)
+        print(f"{aged} of {LAGGING} next records")
+        assert 0 < aged <= LAGGING
     assert said.count(topic) >= PARTITIONS
 
 
