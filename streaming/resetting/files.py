@@ -10,13 +10,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from offsets.errors import ConfigError
 from offsets.reset_modes import ToOffsets
 from offsets.starting import EARLIEST, Numbers
 from offsets.structs import TopicPartition
+from streaming.config.values import TOPIC_NAME
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
 NESTING = {"{": 1, "[": 1, "}": -1, "]": -1}
@@ -35,10 +36,20 @@ def read_offsets(text: str, name: str) -> ToOffsets:
     is_json = text.lstrip().startswith("{")
     problems: list[str] = []
     entries = list(_json_entries(text, problems) if is_json else _csv_entries(text, problems))
+    found = _collected(entries, EARLIEST if is_json else 0, problems)
+    if not entries and not problems:
+        problems.append("it names no offsets")
+    if problems:
+        told = [f"--from-file {name}: {problem}" for problem in problems]
+        raise ConfigError(told, 'give {"topic": {"0": 23}}, or lines like topic,0,23; nothing was written')
+    return found
+
+
+def _collected(entries: Iterable[Entry], least: int, problems: list[str]) -> ToOffsets:
     lines: dict[TopicPartition, int] = {}
     offsets: dict[str, dict[int, int]] = {}
     for entry in entries:
-        if why := _wrong(entry, EARLIEST if is_json else 0):
+        if why := _wrong(entry, least):
             problems.append(f"line {entry.line}: {why}")
             continue
         tp = TopicPartition(entry.topic, int(entry.partition))
@@ -46,15 +57,12 @@ def read_offsets(text: str, name: str) -> ToOffsets:
             problems.append(f"line {entry.line}: {tp.topic}-{tp.partition} stands in line {lines[tp]} already")
         lines[tp] = entry.line
         offsets.setdefault(tp.topic, {})[tp.partition] = int(entry.offset)
-    if not entries and not problems:
-        problems.append("it names no offsets")
-    if problems:
-        told = [f"--from-file {name}: {problem}" for problem in problems]
-        raise ConfigError(told, 'give {"topic": {"0": 23}}, or lines like topic,0,23; nothing was written')
     return ToOffsets(offsets, lines)
 
 
 def _wrong(entry: Entry, least: int) -> str:
+    if not TOPIC_NAME.fullmatch(entry.topic):
+        return f"{entry.topic!r} is no topic name"
     if not WHOLE.fullmatch(entry.partition) or entry.partition.startswith("-") or int(entry.partition) >= 1 << 31:
         return f"{entry.partition!r} is no partition"
     if not WHOLE.fullmatch(entry.offset) or not least <= int(entry.offset) < 1 << 63:

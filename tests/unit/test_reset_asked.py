@@ -155,7 +155,7 @@ def test_every_mistake_of_a_csv_with_its_line() -> None:
 
 
 def test_every_mistake_of_a_json_with_its_line() -> None:
-    text = '{"a": {"0": 5,\n "0": 6, "01": 1,\n "2": [1], "3": "4"},\n "b": 7,\n "c": {"0": -3}}'
+    text = '{"a": {"0": 5,\n "0": 6, "01": 1,\n "2": [1], "3": "4"},\n "b": 7,\n "c": {"0": -3}, "\\ud800": {"0": 1}}'
     with pytest.raises(ConfigError) as refused:
         read_offsets(text, "plan.json")
     assert [problem.removeprefix("--from-file plan.json: ") for problem in refused.value.problems] == [
@@ -165,6 +165,7 @@ def test_every_mistake_of_a_json_with_its_line() -> None:
         "line 3: '[' is no offset, nor -2 (earliest) or -1 (latest)",
         "line 3: '\"4\"' is no offset, nor -2 (earliest) or -1 (latest)",
         "line 5: '-3' is no offset, nor -2 (earliest) or -1 (latest)",
+        "line 5: '\\ud800' is no topic name",
     ]
 
 
