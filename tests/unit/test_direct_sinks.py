@@ -90,7 +90,7 @@ METHOD = "    def write_partition(self, range_, records): ...\n"
 PARTITIONS = "from streaming.custom_sinks import each_batch, each_partition\n@each_partition(idempotent=True)\n"
 WHOLE = f"class S:\n    transactional = True\n{METHOD}    def commit_batch"
 WRONG = {
-    f"class S:\n    transactional = True\n{METHOD}": "S.commit_batch is missing; it is called with (connection, batch, res",
+    f"class S:\n    transactional = True\n{METHOD}": "S.commit_batch is missing; it is called with (conn",
     f"{WHOLE}(self, connection, batch): ...": "S.commit_batch too many positional arguments",
     f"{WHOLE}(self, connection, batch, results):\n        yield": "S.commit_batch has a yield",
     f"{PARTITIONS}def S(range_, records): yield": "has a yield, so nothing of it would run, at ",
