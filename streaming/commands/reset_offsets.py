@@ -35,7 +35,9 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="with --execute: fence a run that is alive")
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the register beside who and when")
     parser.add_argument(
-        "--export", metavar="FILE", help="write the new offsets there, without a mode the current ones; - is stdout"
+        "--export",
+        metavar="FILE",
+        help="of a dry run: write the new offsets there, without a mode the current ones; - is stdout, .csv is CSV",
     )
     parser.add_argument("--format", choices=FORMATS, default="table")
     return parser
