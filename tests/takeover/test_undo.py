@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from demonstration.launches import ROOT, environment
 from servers.hdfs_server import Hdfs
 from servers.zookeeper_server import ZooKeeper
 from streaming.commands import offset_history, reset_offsets
+from tests.crash.plain.crew import Crew
+from tests.crash.plain.faults import Fault
 from tests.integration.jobs import SECONDS, Job, Topics, once
 from tests.takeover.drivers import Drivers
 from tests.takeover.stores import KINDS, contents, mostly, places
 
 RECORDS = 6  # a partition
+DONE = ("reset.sent", "reset.after")
+STEPS = ("lock.after", "read.after", "take.before", "take.sent", "take.after", "reset.before", *DONE)
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -47,6 +53,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         return status, *capsys.readouterr()
 
     return main
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    with closing(Crew()) as made:
+        yield made
 
 
 def obey(line: str) -> None:
@@ -109,3 +121,28 @@ def test_a_reset_and_its_undo(
     seen = kinds(run, mine)
     assert (seen["commit"], seen["reset"]) == (3, 7)
     assert seen["takeover"] == (4 if "zookeeper" in settings["offsets__store"] else 11)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("settings", ["file", "zookeeper", "postgresql"], indirect=True)
+def test_killed_in_an_undo(
+    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, settings: dict[str, str], crew: Crew
+) -> None:
+    """At each step the register is as it was, or undone as a whole; the next undo has the very offsets again."""
+    topics.fill(topic := topics.create(), RECORDS, RECORDS)
+    mine = job(topic, **settings)
+    assert drivers.run(mine.path).status == 0
+    committed = mine.register().topics
+    for point in STEPS:
+        assert run(reset_offsets, mine, "--topic", f"{topic}:1", "--to-offset", "2", "--execute")[0] == 0
+        chosen = mine.register()
+        words = ("--undo", "--execute")
+        struck = crew.start(str(mine.path), Fault(point, "kill"), more=words, script="offset_history")
+        assert crew.wait(struck) == -signal.SIGKILL, crew.said()
+        found = mine.register()
+        if point in DONE:
+            assert (found.topics, found.before) == (committed, chosen.topics), point
+        else:
+            assert (found.topics, found.before) == (chosen.topics, committed), point
+            assert run(offset_history, mine, *words)[0] == 0, point
+            assert mine.register().topics == committed, point

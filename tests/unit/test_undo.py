@@ -175,6 +175,7 @@ def test_a_run_that_is_alive(lake: Lake, undo: Undo) -> None:
     before = rewind(lake)
     after = register(lake)
     with open_store(lake.store.url).lock(current_owner("other"), 0):
+        assert "holds the job" in undo()[1]
         status, _, complaints = undo("--execute")
         assert (status, register(lake)) == (75, after)
         assert "--force" in complaints
