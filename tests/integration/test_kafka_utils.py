@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -45,9 +46,11 @@ def sc(java_home: Path) -> Iterator[SparkContext]:
     conf = SparkConf().setMaster("local[2]").setAppName("kafka-utils").set("spark.ui.enabled", "false")
     conf.set("spark.streaming.kafka.maxRatePerPartition", str(round(2 / INTERVAL)))
     conf.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+    interrupted = signal.getsignal(signal.SIGINT)  # SparkContext takes it for itself, and keeps it
     context = SparkContext(conf=conf)
     yield context
     context.stop()
+    signal.signal(signal.SIGINT, interrupted)
     end_jvm()
 
 
