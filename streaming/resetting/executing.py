@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from offsets.errors import AlreadyRunningError, FencedError, StreamError
+from offsets.errors import AlreadyRunningError, FencedError, StreamError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
 from offsets.protocol import advance
 from offsets.stores import open_store
@@ -85,7 +85,8 @@ class _Reset:
             redone = self._settled(manager)
             before = manager.state
             chosen = choose(before)
-            manager.reset(chosen.topics, why)
+            with self._outcome_told():
+                manager.reset(chosen.topics, why)
         self._trace(manager)
         doubled, notes = self._doubled(before, manager.state)
         undo = f"offset_history.py {self.places.told} --undo"
@@ -126,6 +127,16 @@ class _Reset:
         redone = Committer(manager, self.sink).redo()
         LossKeeper(manager, self.sink).write_down()
         return redone
+
+    @contextmanager
+    def _outcome_told(self) -> Iterator[None]:
+        """Where to see whether the one write was done that nobody has answered."""
+        try:
+            yield
+        except UnavailableError as e:
+            look = f"see show_offsets.py {self.places.told}: its last reset says whether it was done"
+            e.remedy = "; ".join(filter(None, (e.remedy, look)))
+            raise
 
     def _trace(self, manager: OffsetManager) -> None:
         """In the batch log, unless a run that is faster has begun by now; then that one does it."""

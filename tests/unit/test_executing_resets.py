@@ -18,11 +18,11 @@ from offsets.errors import (
     RegisterError,
     StagingLostError,
     StreamError,
+    UnavailableError,
 )
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.manager import current_owner
 from offsets.planning import Plan
-from offsets.profiles import LAUNCH, PUBLISH, Step
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, State, TopicState
 from streaming.commands.pause_job import person
@@ -31,8 +31,10 @@ from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
 from streaming.resetting.values import Chosen, Done, Doubled
 from streaming.run.anew import trace_again
+from streaming.run.batch import manifest_of
 from streaming.run.skipping import LossKeeper
 from streaming.sinks.losses import last_losses
+from streaming.tasks.result import TaskResult
 from streaming.verification.verify import verify
 from tests.contract.lakes import TOPIC_ID, Killed, Lake, killed_at
 from tests.unit.test_launch import World, world
@@ -175,6 +177,31 @@ def test_what_is_refused_changes_nothing(place: Place, case: str, force: bool) -
     assert (place.state, place.files()) == (before, files)
 
 
+def test_a_direct_sinks_batch_that_is_logged_is_written(place: Place) -> None:
+    """It is only committed, as by a launch."""
+    batch = place.lake.planned()
+    intend(place)
+    results = [TaskResult(r, (), 10, 0, 0, written=10) for r in batch.plan.ranges]
+    place.lake.sink.log_written(manifest_of(place.state.app, batch, tuple(results)))
+    done = place.reset()
+    assert done.redone
+    assert done.before.topics["orders"].offsets == {0: 30, 1: 30}
+
+
+def test_a_reset_whose_reply_is_lost_says_where_to_look(place: Place) -> None:
+    """It may be done."""
+
+    def lose(name: str) -> None:
+        if name == "reset.sent":
+            raise UnavailableError("no answer")
+
+    failpoints.arm(lose)
+    with pytest.raises(UnavailableError) as caught:
+        place.reset()
+    assert caught.value.remedy == "see show_offsets.py orders.cfg: its last reset says whether it was done"
+    assert place.state.generation == 1
+
+
 def test_what_is_chosen_wrongly_changes_nothing(place: Place) -> None:
     """The choice is tried before the register is taken."""
 
@@ -242,17 +269,16 @@ def test_two_resets_are_never_mixed(place: Place, step: str) -> None:
     assert (place.state.generation, place.state.topics["orders"].offsets) == (1, {0: 7, 1: 20})
 
 
-STEPS = (*LAUNCH, PUBLISH, Step("commit", writes=True), Step("reset", writes=True))
-POINTS = [name for step in STEPS for name in step.failpoints]
+POINTS = ("take.sent", "redo.manifest", "publish.each", "commit.sent", "reset.before", "reset.sent")  # all: tests/crash
 
 
 def test_a_crash_leaves_the_old_generation_or_the_new_one(tmp_path: Path) -> None:
-    """At every step: offsets and generation belong together, and the next reset is done."""
+    """Wherever it dies, offsets and generation belong together, and the next reset is done."""
     for number, point in enumerate(POINTS):
         place = Place(tmp_path / str(number))
         place.prepare()
         assert dies_at(place, point), point
-        state, begun = place.state, point in ("reset.sent", "reset.after")
+        state, begun = place.state, point == "reset.sent"
         offsets = {0: 5, 1: 30} if begun else {0: 20, 1: 20} if state.pending else {0: 30, 1: 30}
         assert (state.generation, state.topics["orders"].offsets) == (int(begun), offsets), point
         after = place.reset(6).state
