@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import offsets
+import streaming
 from offsets.errors import ConfigError
 from streaming.config.job import JobConfig
 from streaming.sinks.alarm import Alarm
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 PACKAGES = ("offsets", "streaming")
+OURS = tuple(Path(next(iter(package.__path__))).resolve() for package in (offsets, streaming))
 ARCHIVE = "kafka-direct-streaming.zip"
 
 
@@ -57,10 +60,13 @@ def make_importable(option: str, name: str, job_folder: Path) -> None:
 
 
 def beside(function: str, job_folder: Path) -> Path | None:
-    """The package or module of `module:function` that lies beside the job file; the package first, as in Python."""
+    """The package or module of `module:function` that lies beside the job file; the package first, as in Python.
+
+    None for a package of ours, which a job file in a checkout lies beside: it is shipped anyway.
+    """
     package = job_folder / function.partition(":")[0].partition(".")[0]
     if (package / "__init__.py").is_file():
-        return package
+        return None if package.resolve() in OURS else package
     module = package.with_suffix(".py")
     return module if module.is_file() else None
 

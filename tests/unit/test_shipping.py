@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import streaming
 from offsets.errors import ConfigError
 from streaming.spark.shipping import beside, check_function, ship
 
@@ -58,6 +59,13 @@ def test_a_module_with_our_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "offsets.py").write_text("def row(record): return record\n")
     with pytest.raises(ConfigError, match="hides it"):
         check_function("job.function", "offsets:row", tmp_path, 1)
+
+
+def test_a_job_file_in_a_checkout_may_name_our_functions() -> None:
+    """As the README does: what lies beside it there are our packages themselves, which are sent already."""
+    root = Path(streaming.__file__).resolve().parent.parent
+    check_function("job.function", "streaming.jobs.transactions:parse", root, 1)
+    assert beside("streaming.jobs.transactions:parse", root) is None
 
 
 def test_no_function_needs_no_code(tmp_path: Path) -> None:
