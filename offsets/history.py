@@ -1,37 +1,32 @@
 """What became of a register, as events: from the states that its store keeps, and from what a sink has logged.  Pure.
 
-An event is one write of the register.  Where a store keeps no older states, the batch log knows most of it; what nobody
-has written down is None.
+Where a store keeps no older states, the batch log knows most of it; what nobody has written down is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from offsets.structs import LossRecord, LostRange, Manifest, OffsetRange, Owner, State, TopicState
-
-CREATE, TAKEOVER, PREPARE, COMMIT, RESET, LOSS, REBUILD = KINDS = (
-    "create",
-    "takeover",
-    "prepare",
-    "commit",
-    "reset",
-    "loss",
-    "rebuild",
+from offsets.events import (
+    COMMIT,
+    CREATE,
+    KINDS,
+    LOSS,
+    PREPARE,
+    REBUILD,
+    RESET,
+    TAKEOVER,
+    Event,
+    Move,
+    Topics,
+    moves,
+    of_ranges,
 )
+from offsets.structs import LossRecord, LostRange, Manifest, State
+
 _OF_STEP = {"take": TAKEOVER, "skip": LOSS} | {kind: kind for kind in KINDS}
-Topics = Mapping[str, TopicState]
-
-
-class Move(NamedTuple):
-    """One partition.  None: the register did not have it before, or has it no more.  A rewind ends below its begin."""
-
-    topic: str
-    partition: int
-    from_offset: int | None
-    until_offset: int | None
 
 
 class Kept(NamedTuple):
@@ -39,44 +34,6 @@ class Kept(NamedTuple):
 
     version: int
     state: State
-
-
-@dataclass(frozen=True)
-class Event:
-    """`seq`: the batch that a prepare or commit is about, for all others the one that comes next.
-
-    `moves`: every partition that moved, of a prepare that will; None if nobody knows.  `owner`: of a commit that only
-    the batch log knows it is who planned the batch.  `was`, `topics`: where a reset was, and went.
-    """
-
-    kind: str
-    generation: int
-    seq: int
-    epoch: int | None = None
-    time_ms: int | None = None
-    owner: Owner | None = None
-    moves: tuple[Move, ...] | None = ()
-    reason: str = ""
-    losses: tuple[LostRange, ...] = ()
-    records: int | None = None
-    files: int | None = None
-    was: Topics | None = None
-    topics: Topics | None = None
-
-    @property
-    def identity(self) -> tuple[Any, ...]:
-        """The same for one write of the register, whoever tells of it."""
-        if self.kind in (PREPARE, COMMIT):
-            return (self.kind, self.generation, self.seq)
-        if self.kind in (RESET, LOSS):
-            return ("generation", self.generation)
-        return (self.kind, self.epoch)
-
-    @property
-    def place(self) -> tuple[int, int, int, bool]:
-        """In the order in which the register was written: all of these only ever grow."""
-        following = self.seq + (self.kind == COMMIT)
-        return (self.generation, following, -1 if self.epoch is None else self.epoch, self.kind == PREPARE)
 
 
 def of_states(kept: Sequence[Kept]) -> list[Event]:
@@ -113,24 +70,6 @@ def _moves_of(kind: str, state: State, before: State | None) -> tuple[Move, ...]
         return of_ranges(state.losses)
     was = _before(state, before)
     return None if was is None else moves(was, state.topics)
-
-
-def of_ranges(ranges: Iterable[OffsetRange | LostRange]) -> tuple[Move, ...]:
-    return tuple(Move(r.topic, r.partition, r.from_offset, r.until_offset) for r in ranges)
-
-
-def moves(was: Topics, topics: Topics) -> tuple[Move, ...]:
-    """Every partition that is elsewhere now, sorted; of a topic with another id that is each."""
-    found = []
-    for name in sorted({*was, *topics}):
-        old, new = was.get(name), topics.get(name)
-        same = old is not None and new is not None and old.id == new.id
-        for partition in sorted({*(old.offsets if old else ()), *(new.offsets if new else ())}):
-            begin = old.offsets.get(partition) if old else None
-            end = new.offsets.get(partition) if new else None
-            if begin != end or not same:
-                found.append(Move(name, partition, begin, end))
-    return tuple(found)
 
 
 def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register: State | None) -> list[Event]:

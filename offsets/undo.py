@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from offsets.history import Event, Topics, moves
+from offsets.events import Event, Topics, moves
 from offsets.reset import Move
 from offsets.starting import Numbers
 

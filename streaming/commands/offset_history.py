@@ -11,7 +11,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from offsets.errors import ConfigError, StateDamagedError, StreamError, UnavailableError
-from offsets.history import Event, touching
+from offsets.events import Event
+from offsets.history import touching
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
 from streaming.commands.places import Places, place_arguments, places

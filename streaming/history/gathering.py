@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from offsets.codec import decode_state
 from offsets.errors import StateDamagedError, StreamError
+from offsets.events import Event
 from offsets.filesystems import open_filesystem
-from offsets.history import Event, Kept, merged, of_states
+from offsets.history import Kept, merged, of_states
 from offsets.stores.base import OffsetStore, Versioned
 from offsets.structs import State
 from streaming.commands.places import Places

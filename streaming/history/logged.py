@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from offsets.errors import StateDamagedError
+from offsets.events import TAKEOVER, Event
 from offsets.filesystems import Filesystem
-from offsets.history import TAKEOVER, Event, of_log
+from offsets.history import of_log
 from offsets.structs import LossRecord, Manifest, Owner, State
 from streaming.sinks.batch_log import logged_numbers, newest_batch
 from streaming.sinks.losses import loss_generations, read_losses

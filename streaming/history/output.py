@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
 
-from offsets.history import RESET, Event, Move
+from offsets.events import RESET, Event, Move
 from offsets.structs import LossRecord, Owner
 from streaming.history.gathering import History
 from streaming.overview.values import iso

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from offsets.errors import StreamError
-from offsets.history import RESET, Event, Topics
+from offsets.events import RESET, Event, Topics
 from offsets.losses import find_losses
 from offsets.starting import Numbers
 from offsets.stores import open_store
@@ -65,7 +65,10 @@ def undo(where: Places, asked: Undo, command: str) -> Report:
 def choose(state: State) -> Chosen:
     """Where the register was before its last reset.  Raises CommittedSinceError."""
     if state.before is None:
-        raise CommittedSinceError(f"generation {state.generation} has gone on meanwhile", "see what it says now")
+        raise CommittedSinceError(
+            f"generation {state.generation} has gone on meanwhile",
+            "the offsets were not moved; ask once more, it says what would do now",
+        )
     return Chosen(state.before)
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from offsets.codec import decode_state
+from offsets.events import Move, moves
 from offsets.filesystems import open_filesystem
-from offsets.history import Kept, Move, merged, moves, of_log, of_states
+from offsets.history import Kept, merged, of_log, of_states
 from offsets.manager import OffsetManager, current_owner
 from offsets.planning import Plan
 from offsets.stores import open_store

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from offsets.codec import decode_state
+from offsets.events import RESET, Event
 from offsets.filesystems import open_filesystem
-from offsets.history import RESET, Event
 from offsets.manager import current_owner
 from offsets.planning import Plan
 from offsets.reset import Move
