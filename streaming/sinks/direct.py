@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from offsets.errors import BatchError, ConfigError, UnavailableError
+from offsets.errors import BatchError, ConfigError, StreamError
 from offsets.structs import OffsetRange
 from streaming.records import Record
 from streaming.sinks.alarm import Alarm, Hung
@@ -167,8 +167,8 @@ def told(sink: Sink, *arguments: Any) -> Any:
     """What the sink returns; BatchError with its line for what it raises."""
     try:
         return sink.call(*arguments)
-    except (ImportError, UnavailableError):
-        raise  # of the executor, and told as such; a server that a sink of ours has missed
+    except (ImportError, StreamError):
+        raise  # of the executor, and told as such; what a sink of ours has told already
     except (Exception, SystemExit) as e:
         raise BatchError(f"{OPTION}: {raised(sink.name, e)}", CORRECT) from e
 

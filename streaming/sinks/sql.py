@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, MetaData, Table
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
-from offsets.errors import UnavailableError
+from offsets.errors import BatchError, UnavailableError
 from offsets.nearest import nearest
 from offsets.stores.sql_database import Database
 from offsets.stores.sql_errors import passing
@@ -35,6 +35,7 @@ from streaming.sinks.sql_staging import (
 )
 
 APPEND, UPSERT = MODES = ("append", "upsert")
+REFUSED = "correct row(), or the table and what it holds; then launch again: nothing of the batch is committed"
 SECONDS = 30.0  # in which the database must be reached
 
 
@@ -91,12 +92,13 @@ class SqlSink:
         self, connection: Connection, batch: SinkBatch, results: Sequence[tuple[OffsetRange, Staged]]
     ) -> None:
         """Driver: copies what was staged into the table, range by range, and drops it."""
-        target = self._target(connection)
-        for range_, result in results:
-            staged = staging_table(result.table, self._written(target), "")
-            check_whole(connection, staged, result, range_)
-            merge(connection, staged, target, self._key)
-            drop(connection, staged)
+        with self._refused_told():
+            target = self._target(connection)
+            for range_, result in results:
+                staged = staging_table(result.table, self._written(target), "")
+                check_whole(connection, staged, result, range_)
+                merge(connection, staged, target, self._key)
+                drop(connection, staged)
 
     def collect_garbage(self, batch: BatchPlace) -> None:
         """Driver: drops what tasks of batches before this one have staged."""
@@ -134,17 +136,26 @@ class SqlSink:
     def _connected(self) -> Iterator[Connection]:
         """UnavailableError for what may pass by itself; a connection that has seen an error is not used again."""
         try:
-            with self._database.engine.connect() as connection:
+            with self._refused_told(), self._database.engine.connect() as connection:
                 try:
                     yield connection
                 except BaseException:
                     connection.invalidate()
                     raise
         except DBAPIError as e:
-            if not passing(e):
-                raise
             told = f"the database of {self.url} does not answer: {e.orig}"
             raise UnavailableError(told, "see that it runs, then launch again") from e
+
+    @contextmanager
+    def _refused_told(self) -> Iterator[None]:
+        """BatchError for what the database refuses, in its own words; what may pass goes on as it is."""
+        try:
+            yield
+        except DBAPIError as e:
+            if passing(e):
+                raise
+            said = " ".join(str(e.orig).split())
+            raise BatchError(f"{type(self).__name__} into {self.table}: {said:.500}", REFUSED) from e
 
     def _target(self, connection: Connection) -> Table:
         if not isinstance(self.table, Table):

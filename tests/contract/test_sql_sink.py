@@ -176,7 +176,7 @@ def test_without_a_transaction_each_range_is_one(tables: Tables) -> None:
     for _ in range(2):
         assert sink.write_partition(RANGES[0], records(RANGES[0], rows)) is None
     appending = tables.sink(transactional=False, table="keyed")
-    with pytest.raises(Exception, match=r"(?i)unique"):
+    with pytest.raises(BatchError, match=r"(?i)Sink into keyed: .*unique"):
         appending.write_partition(RANGES[1], records(RANGES[1], [{"k": 3}, {"k": 1}]))
     assert tables.run("SELECT k, text FROM keyed ORDER BY k") == [(1, "a"), (2, "b")]
     assert tables.names() == before
@@ -336,7 +336,7 @@ def test_a_fenced_driver_writes_no_row(tables: Tables, driver: Callable[..., Dri
 
 def test_a_commit_that_fails_leaves_both_as_they_were(tables: Tables, driver: Callable[..., Driver]) -> None:
     """A row that the table refuses: one line that says so, neither row nor offset, and the next launch goes on."""
-    with pytest.raises(BatchError, match=r"(?is)sink\.class: test:Sink\.commit_batch raised IntegrityError.*unique"):
+    with pytest.raises(BatchError, match=r"(?i)Sink into keyed: .*unique"):
         driver(table="keyed").run([{"k": 1}])  # in both ranges
     after = driver(table="keyed", mode="upsert", key=("k",))
     assert (after.manager.state.pending, after.manager.state.seq) == (None, 0)
