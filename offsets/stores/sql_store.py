@@ -51,7 +51,10 @@ def open_sql_store(url: str, session_timeout: float, deadline: float, retain: in
         "synchronous_commit": "on",  # whatever the server's default: what COMMIT has answered outlives a power cut
     }
     database = Database(url, deadline, settings)
-    lock = FileLock(f"{database.path}.lock") if database.path else AdvisoryLock(url, session_timeout, deadline)
+    if database.path:
+        lock: Lock = FileLock(f"{database.path}.{database.parts.register}.lock")
+    else:
+        lock = AdvisoryLock(url, session_timeout, deadline)
     return SqlStore(url, database, lock, retain, deadline)
 
 

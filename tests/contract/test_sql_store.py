@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from offsets.deadline import Deadline
 from offsets.errors import (
     AlreadyRunningError,
     FencedError,
@@ -29,6 +30,7 @@ from offsets.errors import (
     UnavailableError,
 )
 from offsets.stores.base import Versioned
+from offsets.stores.sql_database import Database
 from offsets.stores.sql_store import SqlStore
 from servers.postgres_server import Postgres
 from servers.proxy import Mode, Proxy
@@ -422,6 +424,35 @@ def test_a_sqlite_writer_is_waited_for(lite: Place, tmp_path: Path) -> None:
     assert time.monotonic() - began < 1 + SLACK
     threading.Timer(0.3, direct.close).start()
     assert opened(lite).replace(now, b"mine") == store.load()
+
+
+def test_a_sqlite_transaction_that_reads_first(lite: Place, tmp_path: Path) -> None:
+    """It waits for who writes before it reads, so that what it writes then is not refused as out of date."""
+    created(opened(lite))
+    direct = sqlite3.connect(tmp_path / "orders.db", isolation_level=None, check_same_thread=False)
+    direct.execute("CREATE TABLE done (number INTEGER)")
+    direct.execute("BEGIN IMMEDIATE")
+    direct.execute("INSERT INTO done VALUES (1)")
+    threading.Timer(0.3, lambda: direct.execute("COMMIT")).start()
+    with Database(lite.url, DEADLINE).connected(Deadline(DEADLINE)) as connection, connection.begin():
+        number = connection.scalar(text("SELECT count(*) FROM done"))
+        connection.execute(text("INSERT INTO done VALUES (:number)"), {"number": number + 1})
+    assert direct.execute("SELECT number FROM done").fetchall() == [(1,), (2,)]
+    direct.close()
+
+
+@pytest.mark.parametrize("kind", ["scene", "lite"])
+def test_registers_of_one_database(kind: str, request: pytest.FixtureRequest) -> None:
+    """Each has its own versions, states, lock and holder."""
+    found = request.getfixturevalue(kind)
+    place = found.place if isinstance(found, Scene) else found
+    one, two = opened(place), opened(place, f"{place.url.partition('?')[0]}?register={uuid.uuid4().hex}")
+    now = created(one)
+    assert (two.load(), two.states(9)) == (None, [])
+    theirs = two.replace(None, b"theirs")
+    assert (one.load(), two.load(), two.states(9)) == (now, theirs, [theirs])
+    with one.lock(ME, 0), two.lock(OTHER, 0):
+        assert (one.holder(), two.holder()) == (ME, OTHER)
 
 
 @pytest.mark.parametrize("kind", ["scene", "lite"])
