@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LOG = logging.getLogger(__name__)
+TRIES = 10  # of one transaction: a database that ends it each time would do so for ever
 
 
 class SinkTransaction:
@@ -41,18 +42,31 @@ class SinkTransaction:
         """
         values: list[tuple[OffsetRange, Any]] = [(r.range, r.value) for r in results]
         values.sort(key=lambda each: each[0])
+        ended: list[BaseException] = []
 
         def work(connection: Connection) -> None:
+            if len(ended) == TRIES:
+                raise self._given_up(ended[-1])
             try:
                 with _kept_open(connection):
                     refuse_returned(self._sink, self._called(connection, batch, list(values)))
                     connection.exec_driver_sql("SELECT 1")  # refused if it has swallowed what ended the transaction
             except (Exception, SystemExit) as e:
-                if isinstance(e, StreamError) or _passing(e):
+                if isinstance(e, StreamError):
+                    raise
+                if _passing(e):
+                    ended.append(e)
                     raise
                 raise BatchError(f"{OPTION}: {raised(self._sink.name, e)}", CORRECT) from e
 
         return work
+
+    def _given_up(self, error: BaseException) -> BatchError:
+        said = " ".join(str(getattr(error, "orig", error)).split())
+        return BatchError(
+            f"{OPTION}: the database has ended the transaction of {self._sink.name} {TRIES} times: {said:.300}",
+            "see what it waits or works for so long in there, then launch again; nothing of the batch is committed",
+        )
 
     def _called(self, *arguments: Any) -> Any:
         """What commit_batch returns.  In a thread of its own only if there is a time after which nobody waits."""

@@ -363,6 +363,14 @@ def test_a_connection_that_breaks_within_costs_another_try(tables: Tables, drive
     assert one.manager.state.seq == 1
 
 
+def test_a_transaction_that_never_ends_well_is_given_up(tables: Tables, driver: Callable[..., Driver]) -> None:
+    """Each try is ended by the database: after ten of them the run stops and says so; nothing has changed."""
+    one = driver(commit_batch=lambda sink, connection, *told: broken(connection))
+    with pytest.raises(BatchError, match=r"has ended the transaction of test:Sink\.commit_batch 10 times"):
+        one.run([{"k": 1}])
+    assert tables.run("SELECT k FROM plain") == []
+
+
 def broken(connection: Connection) -> None:
     """Its server ends it; SQLite, which has none, says that somebody else is writing."""
     if connection.dialect.name == "sqlite":
