@@ -163,6 +163,7 @@ def test_executors_come_and_go(
     assert made.job.landed() == once(topic, {0: (0, 25), 1: (0, 25)})
 
 
+@pytest.mark.full
 def test_a_missing_package_is_one_line(
     topics: Topics, cluster_job: Callable[..., ClusterJob], bare_python: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_at_least_once_doubles_the_batch_in_flight_only(topics: Topics, job: Cal
     assert seen(orders) == once(topic, {0: (0, 35), 1: (0, 25)}) + once(topic, {0: (0, 30), 1: (0, 20)})
 
 
+@pytest.mark.full  # the crash suite has it without Spark
 def test_at_most_once_doubles_nothing(topics: Topics, job: Callable[..., Job]) -> None:
     """A worker dies in the middle of its range, and Spark tries again: refused, so no record was given twice.
 

@@ -46,16 +46,8 @@ def daemons(kafka: Kafka, zookeeper: ZooKeeper, hdfs: Hdfs) -> dict[str, Daemon]
     }
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        "ZooKeeper broker",
-        pytest.param("ZooKeeper", marks=pytest.mark.full),
-        pytest.param("broker", marks=pytest.mark.full),
-        pytest.param("NameNode", marks=pytest.mark.full),
-        pytest.param("DataNode", marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full  # tests/incidents, the crash suite and the soak have shorter ones
+@pytest.mark.parametrize("names", ["ZooKeeper broker", "ZooKeeper", "broker", "NameNode", "DataNode"])
 def test_outage(
     names: str,
     daemons: dict[str, Daemon],

@@ -98,6 +98,7 @@ def test_crash_between_register_and_marker(landed: Job, topics: Topics, job: Cal
     assert (made.lake / "_application.json").is_file()
 
 
+@pytest.mark.full  # tests/incidents has it without Spark
 def test_register_lost(landed: Job, topic: str) -> None:
     """The store's folder is gone: 3, and `--recover register` goes on from the batch log."""
     shutil.rmtree(landed.folder / "offsets")
@@ -108,6 +109,7 @@ def test_register_lost(landed: Job, topic: str) -> None:
     goes_on(landed, line, topic)
 
 
+@pytest.mark.full  # tests/incidents has it without Spark
 def test_register_damaged(landed: Job, topic: str) -> None:
     """A flipped byte in the newest state: 3, and the command of a lost register goes on from the batch log."""
     newest = max((landed.folder / "offsets" / "state").iterdir())

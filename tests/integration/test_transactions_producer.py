@@ -59,6 +59,7 @@ def test_fixed_set(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     assert sorted(content(kafka, topic).values()) == sorted(line.value for line in fixed_lines())
 
 
+@pytest.mark.full
 def test_broker_killed_and_back(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     """A broker that is killed in mid-run and comes back costs no record: none is missing, none is there twice."""
     log = tmp_path / "log"

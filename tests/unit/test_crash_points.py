@@ -239,7 +239,7 @@ def test_crashes_on_crashes(worlds: Iterator[World], consumed: bool) -> None:
     choose = random.Random(seed)
     seen: set[str] = set()
     first = next(worlds)
-    for story in range(25 if first.guarantee == EXACTLY_ONCE else 8):
+    for story in range(12 if first.guarantee == EXACTLY_ONCE else 4):
         world = next(worlds)
         for _ in range(4):
             seen.update(world.launch_until(choose.randrange(120)))
