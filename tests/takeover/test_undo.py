@@ -65,8 +65,8 @@ def obey(line: str) -> None:
     """Types the command that a remedy names, in a shell."""
     command = line.rpartition(" it shows it): ")[2].strip()
     at = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'scripts' / 'reset_offsets.py'))}"
-    assert command.startswith("reset_offsets.py "), line
-    typed = command.replace("reset_offsets.py", at, 1)
+    assert command.count(" | reset_offsets.py ") == 1, line
+    typed = command.replace("reset_offsets.py", at)
     done = subprocess.run(typed, shell=True, capture_output=True, text=True, env=environment(), timeout=SECONDS)
     assert done.returncode == 0, done.stderr
 
@@ -81,15 +81,16 @@ def test_a_reset_and_its_undo(
     topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, settings: dict[str, str]
 ) -> None:
     """The very offsets come back, again and again; once a batch was committed, the printed command does it."""
-    topics.fill(topic := topics.create(), RECORDS, RECORDS)
+    topics.fill(topic := topics.create(), RECORDS, RECORDS + 1)
     mine = job(topic, **settings)
     assert drivers.run(mine.path).status == 0
     committed, landed = mine.register(), contents(mine)
 
-    asked = ("--topic", f"{topic}:1", "--to-offset", "2", "--execute", "--reason", "wrong rates")
-    assert run(reset_offsets, mine, *asked)[0] == 0
+    asked = ("--topic", f"{topic}:0,1", "--to-offset", "2", "--execute", "--reason", "wrong rates")
+    status, said, complaints = run(reset_offsets, mine, *asked)
+    assert (status, f"offset_history.py {mine.path} --undo\n" in said) == (0, True), complaints
     chosen = mine.register()
-    assert chosen.topics[topic].offsets == {0: RECORDS, 1: 2}
+    assert chosen.topics[topic].offsets == {0: 2, 1: 2}
     assert run(offset_history, mine, "--undo")[0] == 0
     assert mine.register() == chosen, "without --execute"
     status, _, complaints = run(offset_history, mine, "--undo", "--execute")
@@ -103,13 +104,14 @@ def test_a_reset_and_its_undo(
 
     topics.fill(topic, 0, 4)
     assert drivers.run(mine.path).status == 0
-    assert mine.landed() == once(topic, {0: (0, RECORDS), 1: (0, RECORDS + 4)}) + once(topic, {1: (2, RECORDS)})
+    twice = once(topic, {0: (2, RECORDS), 1: (2, RECORDS + 1)})
+    assert mine.landed() == once(topic, {0: (0, RECORDS), 1: (0, RECORDS + 5)}) + twice
     before = mine.register()
     status, _, complaints = run(offset_history, mine, "--undo", "--execute")
     assert (status, mine.register()) == (1, before)
     assert "generation 3 has gone on since its reset" in complaints
     obey(complaints)
-    assert (mine.register().topics[topic].offsets, mine.register().generation) == ({0: RECORDS, 1: RECORDS}, 4)
+    assert (mine.register().topics[topic].offsets, mine.register().generation) == ({0: RECORDS, 1: RECORDS + 1}, 4)
     assert drivers.run(mine.path).summary["numInputRows"] == 4
 
     assert run(reset_offsets, mine, "--topic", f"{topic}:1", "--to-offset", "8", "--execute")[0] == 0
