@@ -27,7 +27,7 @@ _DAMAGED = (11, 26)  # CORRUPT, NOTADB
 _ERRNO = {3: errno.EACCES, 8: errno.EACCES, 14: errno.EACCES, 23: errno.EACCES, 13: errno.ENOSPC}
 
 
-def passing(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Whether the same statement may succeed later without anybody's help."""
     if isinstance(error, TimeoutError):
         return True
@@ -44,7 +44,7 @@ def passing(error: BaseException) -> bool:
 def explained(error: DBAPIError | TimeoutError, url: str, path: str = "") -> StreamError:
     """As an error of the store at `url`.  `path`: SQLite's file."""
     said = " ".join(str(getattr(error, "orig", None) or error).split())
-    if passing(error):
+    if may_pass(error):
         return unavailable(url, said)
     if isinstance(error, DBAPIError) and _is_sqlite(error.orig):
         code = _sqlite_code(error.orig)

@@ -23,7 +23,7 @@ from offsets.stores.base import Versioned, check_size
 from offsets.stores.file_lock import FileLock
 from offsets.stores.log_store import FEWEST, Lock
 from offsets.stores.sql_database import Database
-from offsets.stores.sql_errors import passing
+from offsets.stores.sql_errors import may_pass
 from offsets.stores.sql_lock import AdvisoryLock
 from offsets.stores.sql_tables import REGISTERS, STATES
 from offsets.stores.verdicts import fenced, other_register
@@ -204,6 +204,6 @@ def _do(work: Callable[[Connection], None], connection: Connection) -> None:
     try:
         work(connection)
     except DBAPIError as e:
-        if passing(e):
+        if may_pass(e):
             raise
         raise _Raised(e) from e

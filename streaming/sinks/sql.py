@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from offsets.errors import BatchError, UnavailableError
 from offsets.nearest import nearest
 from offsets.stores.sql_database import Database
-from offsets.stores.sql_errors import passing
+from offsets.stores.sql_errors import may_pass
 from offsets.stores.urls import SQL, check_store_url
 from offsets.structs import OffsetRange
 from streaming.records import Record
@@ -152,7 +152,7 @@ class SqlSink:
         try:
             yield
         except DBAPIError as e:
-            if passing(e):
+            if may_pass(e):
                 raise
             said = " ".join(str(e.orig).split())
             raise BatchError(f"{type(self).__name__} into {self.table}: {said:.500}", REFUSED) from e

@@ -120,6 +120,6 @@ def _kept_open(connection: Connection) -> Iterator[None]:
 
 
 def _passing(error: BaseException) -> bool:
-    from offsets.stores.sql_errors import passing
+    from offsets.stores.sql_errors import may_pass
 
-    return passing(error)
+    return may_pass(error)

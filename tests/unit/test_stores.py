@@ -13,7 +13,7 @@ from offsets.owners import owner_from_json, owner_to_json
 from offsets.stores import check_store_url, log_store, open_store, sql_store, urls
 from offsets.stores.base import MemoryStore, Versioned
 from offsets.stores.log_store import LogStore
-from offsets.stores.sql_errors import explained, passing
+from offsets.stores.sql_errors import explained, may_pass
 from offsets.stores.sql_store import SqlStore
 from offsets.stores.zookeeper_store import ZookeeperStore, outcome
 from offsets.structs import Owner
@@ -275,5 +275,5 @@ def test_what_an_error_of_a_database_means(orig: Exception, kind: type[Exception
     error: DBAPIError = OperationalError("SELECT", {}, orig)
     told = explained(error, "postgresql://db/jobs", "/var/lib/orders.db" if "sqlite" in type(orig).__module__ else "")
     assert type(told) is kind
-    assert passing(error) == told.retriable
+    assert may_pass(error) == told.retriable
     assert remedy in told.remedy
