@@ -61,13 +61,11 @@ def unpicklable(batch, rdd):
 
 @each_batch(idempotent=True)
 def hangs(batch, rdd):
-    rdd.count()
     time.sleep(3600)  # here: hangs
 
 
 @each_batch(idempotent=True)
 def hangs_in_a_pool(batch, rdd):
-    rdd.count()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(time.sleep, 3600).result()  # here: hangs_in_a_pool
 
