@@ -93,9 +93,8 @@ class SinkLog:
 def takeovers(found: Iterator[Mapping[str, Any]]) -> Iterator[Event]:
     """Of runs whose report says so; a run that was killed has left none."""
     for report in found:
-        took = report.get("takeover")
         try:
-            if isinstance(took, dict):
+            if took := report.get("takeover"):
                 yield _takeover(took, str(report["runId"]))
         except (KeyError, TypeError, ValueError):  # not one of ours
             continue
