@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.crash.plain.faults import Fault
 from tests.crash.plain.sql_world import Topic, World, fill, offsets
 from tests.crash.seed import SEED
 
+BATCH = 3_000  # offsets, of which the kills need fewer than there are
 FEW, SOME, MANY = 1_200, 60_000, 300_000  # records
 VICTIMS = ("driver", "jvm", "worker")
 # Beside the job file, so that the run ships it.
@@ -113,21 +115,28 @@ def test_frozen_in_its_transaction(kafka: Kafka, crew: Crew, few: Topic, world: 
 
 @dataclass
 class Hunt:
-    """Kills launches at moments of a seed's choice, while they move batches; `states`: the register after each."""
+    """Kills launches, every other time with a batch in flight for sure; `states`: the register after each kill.
+
+    In flight: staged rows lie there, or without a transaction the rows are more or fewer than at the launch.
+    """
 
     world: World
     crew: Crew
     job: str
     random: random.Random
+    transactional: bool
     states: list[list[State]] = field(default_factory=list)  # newest first
     staged: int = 0  # kills that have left staged rows
 
     def run(self, kills: int) -> None:
         """`kills` of them, then a launch that ends by itself."""
         while len(self.states) < kills:
+            ahead = 0 if self.transactional else self.world.ahead()
             pid = self.crew.start(self.job)
-            self._wait_for_work()
-            time.sleep(self.random.uniform(0, 0.4))
+            self._wait_for(self._has_taken)
+            if len(self.states) % 2:
+                self._wait_for(partial(self._in_flight, ahead))
+            time.sleep(self.random.uniform(0, 0.1))
             os.kill(pid, signal.SIGKILL)
             assert self.crew.wait(pid) == -signal.SIGKILL, self.crew.said()
             self.states.append(self.world.states(3))
@@ -138,18 +147,23 @@ class Hunt:
     def finished(self) -> bool:
         return sum(offsets(self.states[-1][0]).values()) == self.world.topic.records
 
-    def _wait_for_work(self) -> None:
-        """Until the launch has taken the register."""
+    def _has_taken(self) -> bool:
         epoch = self.states[-1][0].epoch if self.states else 0
+        return any(state.epoch > epoch for state in self.world.states(1))
+
+    def _in_flight(self, ahead: int) -> bool:
+        return bool(self.world.staged()) if self.transactional else self.world.ahead() != ahead
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 120
-        while not (found := self.world.states(1)) or found[0].epoch <= epoch:
+        while not condition():
             assert time.monotonic() < deadline, self.crew.said()
             time.sleep(0.01)
 
 
 def hunted(world: World, crew: Crew, kafka: Kafka, sink: str, guarantee: str, batch: int, kills: int) -> Hunt:
     job = world.lay_out(kafka.bootstrap, sink, guarantee, batch)
-    hunt = Hunt(world, crew, job, random.Random(SEED))
+    hunt = Hunt(world, crew, job, random.Random(SEED), guarantee == "exactly-once")
     hunt.run(kills)
     return hunt
 
@@ -158,7 +172,7 @@ def hunted(world: World, crew: Crew, kafka: Kafka, sink: str, guarantee: str, ba
 @pytest.mark.timeout(900)
 def test_thirty_kills(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
     """300,000 records under exactly-once and 30 kills at any moment: the table is the topic, and nothing is left."""
-    hunt = hunted(world(many), crew, kafka, "Rows", "exactly-once", 4_000, 30)
+    hunt = hunted(world(many), crew, kafka, "Rows", "exactly-once", BATCH, 30)
     print(f"{hunt.staged} of 30 kills have left staged rows; seed {SEED}")
     assert hunt.staged > 5
     assert hunt.world.received() == dict.fromkeys(many.places, 1)
@@ -197,14 +211,14 @@ def test_kills_on_spark(kafka: Kafka, world: MakeWorld) -> None:
 @pytest.mark.timeout(900)
 def test_at_least_once_doubles_what_was_in_flight(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
     """Nothing is lost; what is there twice was in the batch that a kill interrupted."""
-    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-least-once", 4_000, 20)
+    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-least-once", BATCH, 20)
     found = hunt.world.received()
     doubled = {place for place, times in found.items() if times > 1}
     assert set(found) == set(many.places)
     assert doubled, f"no kill has hit a batch in flight; seed {SEED}"
     starts = [offsets(states[0]) for states in hunt.states]
     assert not {
-        place for place in doubled if not any(start[place[0]] <= place[1] < start[place[0]] + 4_000 for start in starts)
+        place for place in doubled if not any(start[place[0]] <= place[1] < start[place[0]] + BATCH for start in starts)
     }
 
 
@@ -212,7 +226,7 @@ def test_at_least_once_doubles_what_was_in_flight(kafka: Kafka, crew: Crew, many
 @pytest.mark.timeout(900)
 def test_at_most_once_loses_what_was_in_flight(kafka: Kafka, crew: Crew, many: Topic, world: MakeWorld) -> None:
     """Nothing is there twice; what is missing was in the batch that a kill interrupted."""
-    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-most-once", 4_000, 20)
+    hunt = hunted(world(many), crew, kafka, "RowsAlone", "at-most-once", BATCH, 20)
     found = hunt.world.received()
     lost = set(many.places) - set(found)
     assert set(found.values()) == {1}

@@ -88,6 +88,12 @@ class World:
         assert [row for row in rows if row[2:] != (str(row[1]), f"{row[0]}:{row[1]}")] == []
         return Counter((p, o) for p, o, *_ in rows)
 
+    def ahead(self) -> int:
+        """How many more rows there are than records below the committed offsets."""
+        with closing(self.postgres.connect(self.name)) as connection:
+            (rows,) = connection.execute("SELECT count(*) FROM received").fetchone() or (0,)
+        return int(rows) - sum(sum(offsets(state).values()) for state in self.states(1))
+
     def staged(self) -> list[str]:
         """The tables that tasks have left."""
         with closing(self.postgres.connect(self.name)) as connection:
