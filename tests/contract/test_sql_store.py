@@ -360,6 +360,24 @@ def test_missing_rights_are_named(scene: Scene) -> None:
     store.close()
 
 
+def test_the_password_comes_from_the_environment(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """PGPASSWORD, or a file that PGPASSFILE names; without either what is missing is named, and no secret shown."""
+    user = f"guarded_{scene.name}"
+    scene.direct.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'opensesame'")
+    url = scene.place.url.replace("postgres@", f"{user}@")
+    now = created(scene.other)
+    with pytest.raises(UnavailableError) as e:
+        opened(scene.place, url, deadline=1).load()
+    assert "PGPASSFILE" in e.value.remedy
+    (tmp_path / "pgpass").write_text(f"*:*:*:{user}:opensesame\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    scene.direct.execute(f"GRANT SELECT ON kds_registers, kds_states, kds_holders TO {user}")
+    for name, value in (("PGPASSWORD", "opensesame"), ("PGPASSFILE", str(tmp_path / "pgpass"))):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert opened(scene.place, url).load() == now
+
+
 @pytest.fixture
 def lite(tmp_path: Path) -> Iterator[Place]:
     place = Place(f"sqlite:///{tmp_path}/orders.db")
