@@ -427,7 +427,7 @@ def test_a_file_that_is_no_database(lite: Place, tmp_path: Path) -> None:
 
 def test_a_sqlite_writer_is_waited_for(lite: Place, tmp_path: Path) -> None:
     """While one writes, readers read on, and a writer waits until its deadline; for readers it never waits."""
-    store = opened(lite, deadline=1)
+    store = opened(lite, deadline=0.5)
     now = created(store)
     direct = sqlite3.connect(tmp_path / "orders.db", isolation_level=None, check_same_thread=False)
     direct.execute("BEGIN")
@@ -439,7 +439,7 @@ def test_a_sqlite_writer_is_waited_for(lite: Place, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(UnavailableError, match="locked"):
         store.replace(now, b"mine")
-    assert time.monotonic() - began < 1 + SLACK
+    assert time.monotonic() - began < 0.5 + SLACK
     threading.Timer(0.3, direct.close).start()
     assert opened(lite).replace(now, b"mine") == store.load()
 

@@ -31,16 +31,16 @@ def make_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Pla
     return Place("memory:" if kind == "memory" else f"file://{tmp_path}/not there yet/orders".replace(" ", "%20"))
 
 
-@pytest.fixture(params=["memory", "file", "zookeeper", "hdfs", "postgresql", "sqlite"])
+# Locked as a file store is, and written as PostgreSQL.
+SQLITE = pytest.param("sqlite", marks=pytest.mark.full)
+
+
+@pytest.fixture(params=["memory", "file", "zookeeper", "hdfs", "postgresql", SQLITE])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A register that was never created."""
     place = make_place(request.param, request, tmp_path)
     yield place
     place.close()
-
-
-# Locked as a file store is, and written as PostgreSQL.
-SQLITE = pytest.param("sqlite", marks=pytest.mark.full)
 
 
 @pytest.fixture(params=["file", "zookeeper", "hdfs", "postgresql", SQLITE])
