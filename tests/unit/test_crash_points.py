@@ -203,12 +203,12 @@ def check_log(world: World, state: State, story: str) -> None:
 
 
 def second_batch(guarantee: str, names: Sequence[str]) -> list[int]:
-    """Hits of its failpoints, of each name the first and the last; under exactly-once all those of the launch."""
-    if guarantee == EXACTLY_ONCE:
-        return list(range(len(names)))
-    begin = PROFILES[guarantee, STAGED].steps[0].failpoints[0]
-    second, third = (hit for hit, name in enumerate(names) if name == begin and hit != names.index(begin))
-    hits = range(second, third)
+    """Hits of its failpoints, of each name the first and the last; under exactly-once those of the whole launch."""
+    hits = range(len(names))
+    if guarantee != EXACTLY_ONCE:
+        begin = PROFILES[guarantee, STAGED].steps[0].failpoints[0]
+        second, third = (hit for hit, name in enumerate(names) if name == begin and hit != names.index(begin))
+        hits = range(second, third)
     first, last = {names[hit]: hit for hit in reversed(hits)}, {names[hit]: hit for hit in hits}
     return sorted({*first.values(), *last.values()})
 
