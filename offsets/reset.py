@@ -38,10 +38,13 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Reset:
-    """`topics`: the whole register's, as the new generation begins at them.  `moves`: what was asked for, sorted."""
+    """`topics`: the whole register's, as the new generation begins at them; what nobody moves stands here as it is.
+
+    `moves`: what that does to the partitions that were asked for, sorted.
+    """
 
     topics: Topics
-    moves: tuple[Move, ...]
+    moves: tuple[Move, ...] = ()
 
 
 def plan_reset(topics: Topics, snapshot: Snapshot, wanted: Wanted, mode: Mode, found: Found | None = None) -> Reset:
@@ -64,17 +67,6 @@ def plan_reset(topics: Topics, snapshot: Snapshot, wanted: Wanted, mode: Mode, f
     if problems:
         raise ConfigError(problems, "nothing was written")
     return Reset(changed, tuple(moves))
-
-
-def changes(before: Topics, after: Topics) -> Iterator[Move]:
-    """What distinguishes two registers, partition by partition, sorted."""
-    nothing = TopicState("", {})
-    for name in sorted({*before, *after}):
-        old, new = before.get(name, nothing), after.get(name, nothing)
-        for p in sorted({*old.offsets, *new.offsets}):
-            current, then = old.offsets.get(p), new.offsets.get(p)
-            if current != then or old.id != new.id:
-                yield _move(TopicPartition(name, p), current, then, old.id == new.id, ())
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ class _Topic:
         current = self.known.offsets.get(partition) if self.known else None
         lost = self.losses.get(tp) or self.losses.get(TopicPartition(self.name, -1), "")
         if partition not in self.now.partitions:
-            return _move(tp, current, None, self.same, (lost,))
+            return counted(tp, current, None, self.same, (lost,))
         beginning, end = self.now.partitions[partition]
         here = current if self.same else None
         resumed = self.resumed[partition]
@@ -116,7 +108,7 @@ class _Topic:
         if wanted is None:
             return f"{self.name}-{partition}: {_joined((note, lost))}"
         notes = (lost, "" if current is not None else "new to the register", note, _clamped(wanted, beginning, end))
-        return _move(tp, current, min(max(wanted, beginning), end), self.same, notes, resumed)
+        return counted(tp, current, min(max(wanted, beginning), end), self.same, notes, resumed)
 
     def after(self, moves: Collection[Move], staying: bool) -> TopicState:
         """`staying`: a partition that does not move has yet to be compared with the log as it is now."""
@@ -130,15 +122,19 @@ class _Topic:
         return TopicState(self.now.id, dict(sorted(offsets.items())), {**known, **now})
 
 
-def _move(
+def counted(
     tp: TopicPartition,
     current: int | None,
     new: int | None,
     same: bool,
-    notes: Collection[str],
+    notes: Collection[str] = (),
     resumed: int | None = None,
 ) -> Move:
-    """`resumed`: up to where the log is still the one that was read, where that is not as far as `current`."""
+    """The move, with the records that it means.
+
+    `same`: whether both offsets are of one topic, by its id.  `resumed`: up to where the log is still the one that was
+    read, where that is not as far as `current`.
+    """
     if not same or current is None or new is None:
         return Move(*tp, current, new, None, None, _joined(notes))
     known = current if resumed is None else min(resumed, current)

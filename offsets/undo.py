@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offsets.events import Event, Topics, moves
-from offsets.reset import Move
+from offsets.reset import Move, counted
 from offsets.starting import Numbers
+from offsets.structs import TopicPartition
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class ByHand:
 def restoring(now: Topics, wanted: Topics) -> tuple[Move, ...]:
     """Every partition that is elsewhere in `wanted`, with what is read again or skipped by that."""
     return tuple(
-        _counted(move.topic, move.partition, move.from_offset, move.until_offset, _same(move.topic, now, wanted))
-        for move in moves(now, wanted)
+        counted(TopicPartition(topic, p), current, new, _same(topic, now, wanted), _notes(topic, now, wanted))
+        for topic, p, current, new in moves(now, wanted)
     )
 
 
@@ -49,14 +50,13 @@ def by_hand(now: Topics, last: Event) -> ByHand | None:
 def _moves(now: Topics, offsets: Numbers) -> Iterator[Move]:
     for topic, of in offsets.items():
         for partition, before in of.items():
-            yield _counted(topic, partition, now[topic].offsets[partition], before, True)
+            yield counted(TopicPartition(topic, partition), now[topic].offsets[partition], before, same=True)
 
 
 def _same(topic: str, one: Topics, other: Topics) -> bool:
     return topic in one and topic in other and one[topic].id == other[topic].id
 
 
-def _counted(topic: str, partition: int, current: int | None, new: int | None, same: bool) -> Move:
-    if current is None or new is None or not same:
-        return Move(topic, partition, current, new, None, None, "" if same else "another topic of the same name")
-    return Move(topic, partition, current, new, max(current - new, 0), max(new - current, 0))
+def _notes(topic: str, one: Topics, other: Topics) -> tuple[str, ...]:
+    replaced = topic in one and topic in other and not _same(topic, one, other)
+    return ("another topic of the same name",) if replaced else ()

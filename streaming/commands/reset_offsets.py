@@ -14,7 +14,7 @@ from offsets.reset_modes import Mode
 from streaming.commands.console import complain, set_up_logging
 from streaming.commands.places import Places, place_arguments, places
 from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
-from streaming.resetting.choosing import Chooser, moves_of
+from streaming.resetting.choosing import Chooser
 from streaming.resetting.executing import execute
 from streaming.resetting.exporting import current_offsets, export, planned_offsets
 from streaming.resetting.output import FORMATS, Report, facts
@@ -71,9 +71,9 @@ def reset(given: argparse.Namespace, where: Places, what: Asked, mode: Mode, com
         choose = Chooser(what.scope, mode, broker, where.config.subscription if where.config else None)
         if given.execute:
             done = execute(where, choose, what.reason(given.reason), given.force)
-            return Report(where.name, where.store, done.before, moves_of(done.chosen), done=done)
+            return Report(where.name, where.store, done.before, done.chosen.moves, done=done)
         state, chosen, notes = preview(where, choose)
-    return Report(where.name, where.store, state, moves_of(chosen), command, notes=notes)
+    return Report(where.name, where.store, state, chosen.moves, command, notes=notes)
 
 
 def _read(given: argparse.Namespace) -> tuple[Places, Asked]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from offsets.errors import StreamError
 from offsets.events import RESET, Event, Topics
 from offsets.losses import find_losses
+from offsets.reset import Reset
 from offsets.starting import Numbers
 from offsets.stores import open_store
 from offsets.structs import State
@@ -22,7 +23,6 @@ from streaming.history.gathering import ANSWER_SECONDS, gather
 from streaming.resetting.executing import execute
 from streaming.resetting.output import Report
 from streaming.resetting.preview import look, preview
-from streaming.resetting.values import Chosen
 from streaming.source.broker import Broker
 from streaming.source.planner import compared
 
@@ -56,20 +56,19 @@ def undo(where: Places, asked: Undo, command: str) -> Report:
     gone = losses_told(where, state.before)
     if asked.execute:
         done = execute(where, choose, asked.reason or f"undo of generation {state.generation}", asked.force)
-        moved = restoring(done.before.topics, done.state.topics)
-        return Report(where.name, where.store, done.before, moved, done=done, notes=gone)
+        return Report(where.name, where.store, done.before, done.chosen.moves, done=done, notes=gone)
     now, chosen, notes = preview(where, choose)
-    return Report(where.name, where.store, now, restoring(now.topics, chosen.topics), command, notes=(*notes, *gone))
+    return Report(where.name, where.store, now, chosen.moves, command, notes=(*notes, *gone))
 
 
-def choose(state: State) -> Chosen:
+def choose(state: State) -> Reset:
     """Where the register was before its last reset.  Raises CommittedSinceError."""
     if state.before is None:
         raise CommittedSinceError(
             f"generation {state.generation} has gone on meanwhile",
             "the offsets were not moved; ask once more, it says what would do now",
         )
-    return Chosen(state.before)
+    return Reset(state.before, restoring(state.topics, state.before))
 
 
 def losses_told(where: Places, topics: Topics) -> tuple[str, ...]:

@@ -10,28 +10,15 @@ from dataclasses import dataclass
 from offsets.errors import ConfigError, DataLossError, UnavailableError
 from offsets.losses import find_losses
 from offsets.nearest import nearest
-from offsets.reset import Found, Move, Topics, Wanted, plan_reset
+from offsets.reset import Found, Reset, Topics, Wanted, plan_reset
 from offsets.reset_modes import Mode, ToOffsets, ToTime
 from offsets.snapshot import Snapshot
 from offsets.structs import State, TopicPartition
 from streaming.config.scope import Existing, Scope, within
-from streaming.resetting.values import Chosen
 from streaming.source.beginning import shape
 from streaming.source.broker import Broker
 from streaming.source.planner import CONFIRM_LOOKS, CONFIRM_SECONDS, compared
 from streaming.source.subscription import Assign, Subscription, included, visible
-
-
-@dataclass(frozen=True)
-class Planned(Chosen):
-    """And what that does to the partitions that were asked for, sorted."""
-
-    moves: tuple[Move, ...] = ()
-
-
-def moves_of(chosen: Chosen) -> tuple[Move, ...]:
-    """Those of a reset that was planned here."""
-    return chosen.moves if isinstance(chosen, Planned) else ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class Chooser:
     subscription: Subscription | None
     sleep: Callable[[float], None] = time.sleep
 
-    def __call__(self, state: State) -> Planned:
+    def __call__(self, state: State) -> Reset:
         known, read = state.topics, self.subscription or _exactly(state.topics)
         choice = {**dict.fromkeys(read.topics(known, self.broker.existing_topics), ()), **_partitions(known)}
         scope = dict.fromkeys(filter(read.includes, choice)) if self.scope is None else self.scope
@@ -61,8 +48,7 @@ class Chooser:
         wanted = within(scope, {**choice, **_readable(read, known, rest, snapshot)}, lines)
         if not wanted:
             raise ConfigError(["the register holds no topic to reset"], "nothing was written")
-        reset = plan_reset(known, snapshot, wanted, self.mode, self._found(snapshot, wanted))
-        return Planned(reset.topics, reset.moves)
+        return plan_reset(known, snapshot, wanted, self.mode, self._found(snapshot, wanted))
 
     def _look(self, known: Topics, names: Sequence[str]) -> Snapshot:
         """Losses are believed only when two looks in a row agree: an end may be stale for a moment."""

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from offsets.structs import Manifest, State, TopicState
+from offsets.reset import Reset
+from offsets.structs import Manifest, State
 
-
-@dataclass(frozen=True)
-class Chosen:
-    """All topics of the register as the new generation begins at them: untouched partitions stand here as they are."""
-
-    topics: Mapping[str, TopicState]
-
-
-Choose = Callable[[State], Chosen]
+Choose = Callable[[State], Reset]
 """From the register, in which nothing is pending, to where it shall go on.
 
 Called twice: before anything is written, with the register as it will be once a pending batch is committed (what it
@@ -38,7 +31,7 @@ class Done:
 
     before: State  # taken, nothing pending: the very last register of the old generation
     state: State  # the first one of the new generation
-    chosen: Chosen
+    chosen: Reset
     redone: Manifest | None  # the prepared batch that was published and committed first
     doubled: Doubled
     undo_command: str

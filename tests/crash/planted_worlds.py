@@ -17,6 +17,7 @@ from offsets.errors import BatchError, StreamError, UnavailableError
 from offsets.filesystems import Filesystem
 from offsets.filesystems.webhdfs import WebHdfsFilesystem
 from offsets.manager import OffsetManager, current_owner
+from offsets.reset import Reset
 from offsets.stores import open_store, zookeeper_store
 from offsets.stores.log_store import FEWEST, LogStore
 from offsets.stores.zookeeper_session import Unknown
@@ -24,7 +25,6 @@ from offsets.stores.zookeeper_store import ZookeeperStore
 from offsets.structs import OffsetRange, StagedFile, State
 from streaming.commands.places import of_job
 from streaming.resetting.executing import execute
-from streaming.resetting.values import Chosen
 from streaming.run.batches import Batches
 from streaming.run.launch import Launch
 from streaming.sinks.names import StagingPlace
@@ -171,8 +171,8 @@ def reset_by_the_second() -> None:
     Launch.run = run  # type: ignore[method-assign]
 
 
-def at_the_beginning(state: State) -> Chosen:
-    return Chosen(
+def at_the_beginning(state: State) -> Reset:
+    return Reset(
         {name: replace(topic, offsets=dict.fromkeys(topic.offsets, 0)) for name, topic in state.topics.items()}
     )
 

@@ -23,13 +23,14 @@ from offsets.errors import (
 from offsets.filesystems import LocalFilesystem, open_filesystem
 from offsets.manager import current_owner
 from offsets.planning import Plan
+from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, State, TopicState
 from streaming.commands.pause_job import person
 from streaming.commands.places import Places, of_job
 from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
-from streaming.resetting.values import Chosen, Done, Doubled
+from streaming.resetting.values import Done, Doubled
 from streaming.run.anew import trace_again
 from streaming.run.batch import manifest_of
 from streaming.run.skipping import LossKeeper
@@ -74,13 +75,13 @@ class Place:
         return execute(places, to(offset), reason, force)
 
 
-def to(offset: int, partition: int = 0) -> Callable[[State], Chosen]:
+def to(offset: int, partition: int = 0) -> Callable[[State], Reset]:
     """One partition there, the rest as it is."""
 
-    def choose(state: State) -> Chosen:
+    def choose(state: State) -> Reset:
         assert state.pending is None
         orders = state.topics["orders"]
-        return Chosen({"orders": replace(orders, offsets={**orders.offsets, partition: offset})})
+        return Reset({"orders": replace(orders, offsets={**orders.offsets, partition: offset})})
 
     return choose
 
@@ -111,7 +112,7 @@ def test_a_reset_begins_a_generation_and_can_be_undone(place: Place) -> None:
     assert newest.manifest.topics == state.topics
 
     assert state.before
-    undone = execute(place.places, lambda state: Chosen(state.before or {}), "undo")
+    undone = execute(place.places, lambda state: Reset(state.before or {}), "undo")
     assert undone.state.topics == before.topics
     assert undone.doubled == Doubled()
 
@@ -205,7 +206,7 @@ def test_a_reset_whose_reply_is_lost_says_where_to_look(place: Place) -> None:
 def test_what_is_chosen_wrongly_changes_nothing(place: Place) -> None:
     """The choice is tried before the register is taken."""
 
-    def choose(state: State) -> Chosen:
+    def choose(state: State) -> Reset:
         raise ConfigError(["no such topic"])
 
     place.prepare()
@@ -243,7 +244,7 @@ def test_a_forced_reset_takes_along_what_was_written_meanwhile(place: Place) -> 
     """A run that commits between the look and the take does not win by that, and nothing of it is lost."""
     seen: list[int] = []
 
-    def choose(state: State) -> Chosen:
+    def choose(state: State) -> Reset:
         seen.append(state.seq)
         if len(seen) == 1:
             place.lake.run(1)
@@ -320,7 +321,7 @@ def test_a_launch_behind_a_crash_writes_it(world: World) -> None:
     """Before its first batch; the launch lands what the reset has chosen."""
     world.run()
     places = of_job(world.config)
-    zero = Chosen({"t": TopicState("id", {0: 0})})
+    zero = Reset({"t": TopicState("id", {0: 0})})
     with killed_at("reset.after"):
         execute(places, lambda _: zero, "")
     trace = world.lake / "_batches" / "1.reset.json"

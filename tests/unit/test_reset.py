@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offsets.errors import ConfigError
-from offsets.reset import Reset, changes, plan_reset
+from offsets.reset import Reset, plan_reset
 from offsets.reset_modes import (
     Mode,
     ShiftBy,
@@ -148,16 +148,6 @@ def test_a_topic_that_was_recreated_must_be_reset_whole() -> None:
         plan_reset(KNOWN, RECREATED, {"a": [0]}, to_earliest)
     with pytest.raises(ConfigError, match="a-0: the register has no offset that could be shifted; REPLACED"):
         plan_reset(KNOWN, RECREATED, BOTH, ShiftBy(1))
-
-
-def test_changes_between_two_registers() -> None:
-    """What moved, came, went, or is of another topic; nothing else."""
-    after = {"a": TopicState("A", {0: 5, 1: 10}), "b": TopicState("C", {0: 7}), "c": TopicState("D", {0: 0})}
-    assert [move[:6] for move in changes(KNOWN, after)] == [
-        ("a", 1, 15, 10, 5, 0),
-        ("b", 0, 7, 7, None, None),
-        ("c", 0, None, 0, None, None),
-    ]
 
 
 def test_modes_are_asked_only_about_partitions_that_are_there() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from offsets.errors import ConfigError, DataLossError, UnavailableError
+from offsets.reset import Reset
 from offsets.reset_modes import Mode, ToTime, to_current, to_earliest
 from offsets.snapshot import Snapshot, TopicSnapshot
 from offsets.structs import Owner, State, TopicPartition, TopicState
 from streaming.config.scope import Scope
-from streaming.resetting.choosing import Chooser, Planned
+from streaming.resetting.choosing import Chooser
 from streaming.source.subscription import Assign, Subscribe, Subscription
 
 LIVE = {"a": TopicSnapshot("A", {0: (0, 9), 1: (0, 9)})}
@@ -51,12 +52,12 @@ def chosen(
     scope: Scope | None = None,
     reads: Subscription | None = None,
     topics: Mapping[str, TopicState] = REGISTER.topics,
-) -> Planned:
+) -> Reset:
     chooser = Chooser(scope, mode, broker, reads, sleep=lambda _: None)  # type: ignore[arg-type]
     return chooser(replace(REGISTER, topics=topics))
 
 
-def offsets(planned: Planned) -> dict[str, dict[int, int]]:
+def offsets(planned: Reset) -> dict[str, dict[int, int]]:
     return {name: dict(topic.offsets) for name, topic in planned.topics.items()}
 
 

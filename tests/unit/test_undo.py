@@ -55,13 +55,14 @@ def register(lake: Lake) -> State:
 
 def test_what_an_undo_moves() -> None:
     """Each partition that is elsewhere, with the records at most; of another topic nothing can be counted."""
-    now = {"t": topic(p0=9, p1=5, p2=1), "u": topic("new", p0=4)}
+    now = {"t": topic(p0=9, p1=5, p2=1), "u": topic("new", p0=4), "v": topic(p0=2)}
     was = {"t": topic(p0=4, p1=5, p3=7), "u": topic("old", p0=4)}
     assert restoring(now, was) == (
         Move("t", 0, 9, 4, 5, 0),
         Move("t", 2, 1, None, None, None),
         Move("t", 3, None, 7, None, None),
         Move("u", 0, 4, 4, None, None, "another topic of the same name"),
+        Move("v", 0, 2, None, None, None),
     )
 
 
