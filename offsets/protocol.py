@@ -82,9 +82,14 @@ def prepared(
 def committed(state: State, nonce: str, now: int) -> State:
     """The pending batch is published and over: offsets = until."""
     _check(state, "commit", nonce)
-    ranges = state.pending.ranges if state.pending else ()
-    done = replace(state, topics=advance(state.topics, ranges), pending=None, seq=state.seq + 1)
-    return replace(done, nonce=nonce, step="commit", time_ms=now, committed_ms=now)
+    return replace(once_committed(state), nonce=nonce, step="commit", time_ms=now, committed_ms=now)
+
+
+def once_committed(state: State) -> State:
+    """Where the register will be when a pending batch is committed; as it is if there is none."""
+    if state.pending is None:
+        return state
+    return replace(state, topics=advance(state.topics, state.pending.ranges), pending=None, seq=state.seq + 1)
 
 
 def advanced(

@@ -44,7 +44,9 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     parser.add_argument("--undo", action="store_true", help="of the last reset: shows what it would do")
     parser.add_argument("--execute", action="store_true", help="with --undo: do it")
     parser.add_argument("--force", action="store_true", help="with --undo --execute: fence a run that is alive")
-    parser.add_argument("--reason", metavar="TEXT", help="with --undo: why; kept in the register beside who and when")
+    parser.add_argument(
+        "--reason", metavar="TEXT", default="", help="with --undo: why; kept in the register beside who and when"
+    )
     parser.add_argument("--format", choices=FORMATS, default="table")
     return parser
 
@@ -91,7 +93,7 @@ def _undo(where: Places, given: argparse.Namespace, command: str) -> int:
     """Where it is refused, what would be done instead is shown all the same."""
     report = output.FORMATS[given.format]
     try:
-        report(undo(where, Undo(given.limit, given.execute, given.force, given.reason or ""), command), sys.stdout)
+        report(undo(where, Undo(given.limit, given.execute, given.force, given.reason), command), sys.stdout)
     except CommittedSinceError as e:
         if e.instead:
             report(e.instead, sys.stdout)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
-import os
-import socket
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from offsets.errors import ConfigError, StreamError
 from offsets.filesystems import Filesystem, check_url, open_filesystem
-from streaming.commands.console import complain, set_up_logging
+from streaming.commands.console import complain, person, set_up_logging
 from streaming.commands.places import place_arguments, places, sink_of
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, set_pause
@@ -64,12 +61,3 @@ def carry_out(sink: Filesystem, given: argparse.Namespace) -> str:
         return str(now or "not paused")
     pause = Pause(person(), datetime.now(timezone.utc).isoformat(timespec="seconds"), given.reason)
     return str(pause) if set_pause(sink, pause) else f"already {pause_in_force(sink) or 'resumed again'}"
-
-
-def person() -> str:
-    """Who types this; a container's user may have no name."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 
 from offsets import codec
+from offsets.errors import StreamError
 from offsets.filesystems import Filesystem
-from offsets.structs import Manifest, OffsetRange, TopicState
+from offsets.reset import Topics
+from offsets.structs import Manifest, OffsetRange
 from streaming.resetting.values import Doubled
 from streaming.sinks.batch_log import logged_numbers
 from streaming.sinks.names import BATCHES, batch_entry, encoded_topic, parse_final_name
@@ -17,7 +19,19 @@ ENTRIES = 1000  # of the batch log that are looked at
 NAMED = 20
 
 
-def rewound(old: Mapping[str, TopicState], new: Mapping[str, TopicState]) -> list[OffsetRange]:
+def doubled_by(old: Topics, new: Topics, sink: Filesystem | None) -> tuple[Doubled, tuple[str, ...]]:
+    """Of a reset from `old` to `new`, and what to note of it.  Never raises: the reset stands, whatever a sink says."""
+    ranges = rewound(old, new)
+    if sink is None:
+        unseen = "no sink is named: which published files stand twice is not known"
+        return Doubled(complete=False), (unseen,) if ranges else ()
+    try:
+        return find_doubled(sink, ranges), ()
+    except (StreamError, OSError) as e:
+        return Doubled(complete=False), (f"which published files stand twice is not known: {e}",)
+
+
+def rewound(old: Topics, new: Topics) -> list[OffsetRange]:
     """What is read again, by partition.  Of a topic with another id nothing: its records are others."""
     return [
         OffsetRange(name, partition, topic.offsets[partition], offset)

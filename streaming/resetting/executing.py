@@ -9,20 +9,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from offsets.errors import AlreadyRunningError, FencedError, StreamError, UnavailableError
 from offsets.manager import OffsetManager, current_owner
-from offsets.protocol import advance
+from offsets.protocol import once_committed
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore
-from offsets.structs import Manifest, Owner, State
-from streaming.commands.pause_job import person
+from offsets.structs import Manifest, Owner
+from streaming.commands.console import person
 from streaming.commands.places import Places
-from streaming.resetting.doubled import find_doubled, rewound
+from streaming.resetting.doubled import doubled_by
 from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of
-from streaming.resetting.values import Choose, Done, Doubled
+from streaming.resetting.values import Choose, Done
 from streaming.run.anew import trace_reset
 from streaming.run.committer import Committer
 from streaming.run.fencing import fencing_told
@@ -88,7 +88,7 @@ class _Reset:
             with self._outcome_told():
                 manager.reset(chosen.topics, why)
         self._trace(manager)
-        doubled, notes = self._doubled(before, manager.state)
+        doubled, notes = doubled_by(before.topics, manager.state.topics, self.sink.filesystem if self.sink else None)
         undo = f"offset_history.py {self.places.told} --undo"
         if manager.state.before is None:
             notes += ("the register has too many partitions to keep what they were at beside them: there is no undo",)
@@ -102,7 +102,7 @@ class _Reset:
             check_pending(self.places, state, self.sink)
             with suppress(FencedError) if self.force else nullcontext():
                 check_staged(state, self.sink, manager.changed)
-            choose(once_settled(state))
+            choose(once_committed(state))
         return manager
 
     def _taken(self, manager: OffsetManager) -> OffsetManager:
@@ -144,23 +144,5 @@ class _Reset:
             if self.sink is not None:
                 trace_reset(manager, self.sink)
 
-    def _doubled(self, before: State, state: State) -> tuple[Doubled, tuple[str, ...]]:
-        """And what to note of it.  The reset stands, whatever the sink says now."""
-        ranges = rewound(before.topics, state.topics)
-        if self.sink is None:
-            unseen = "no sink is named: which published files stand twice is not known"
-            return Doubled(complete=False), (unseen,) if ranges else ()
-        try:
-            return find_doubled(self.sink.filesystem, ranges), ()
-        except (StreamError, OSError) as e:
-            return Doubled(complete=False), (f"which published files stand twice is not known: {e}",)
-
     def _manager(self) -> OffsetManager:
         return OffsetManager(self.store, self.owner, job=job_of(self.places))
-
-
-def once_settled(state: State) -> State:
-    """The register as it will be when a pending batch is committed."""
-    if state.pending is None:
-        return state
-    return replace(state, topics=advance(state.topics, state.pending.ranges), pending=None, seq=state.seq + 1)

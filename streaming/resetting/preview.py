@@ -8,11 +8,11 @@ from contextlib import closing
 from offsets.errors import StreamError
 from offsets.launching import first_launch
 from offsets.manager import OffsetManager, current_owner
+from offsets.protocol import once_committed
 from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import Owner, State
 from streaming.commands.places import Places
-from streaming.resetting.executing import once_settled
 from streaming.resetting.refusals import check_pending, check_register, job_of
 from streaming.resetting.values import Choose
 from streaming.sinks.file import open_sink
@@ -30,7 +30,7 @@ def look(places: Places) -> tuple[State, Owner | None]:
 def preview(places: Places, choose: Choose) -> tuple[State, Reset, tuple[str, ...]]:
     """The register as the reset would find it, where that would lead, and what else to know of it."""
     found, holder = look(places)
-    settled = once_settled(found)
+    settled = once_committed(found)
     return settled, choose(settled), (*_obstacles(places, found), *_held(holder))
 
 

@@ -26,7 +26,7 @@ from offsets.planning import Plan
 from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, State, TopicState
-from streaming.commands.pause_job import person
+from streaming.commands.console import person
 from streaming.commands.places import Places, of_job
 from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
@@ -361,7 +361,7 @@ def test_what_the_sink_says_afterwards_fails_no_reset(place: Place, monkeypatch:
     def refuse(*_: object) -> Doubled:
         raise StreamError("no rights")
 
-    monkeypatch.setattr("streaming.resetting.executing.find_doubled", refuse)
+    monkeypatch.setattr("streaming.resetting.doubled.find_doubled", refuse)
     assert place.reset().notes == ("which published files stand twice is not known: no rights",)
 
 
