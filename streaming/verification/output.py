@@ -1,4 +1,4 @@
-"""A verdict for people, as tables and one line a finding, and for programs, as JSON."""
+"""A verdict for people, as a table and one line a finding, and for programs, as JSON."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TextIO
 
-from rich.console import Console
-from rich.table import Table
-
+from streaming.tables import print_rows
 from streaming.verification.findings import Verdict
+
+COLUMNS = ("GENERATION", "TOPIC", "PARTITION", "VOUCHED FROM", "UNTIL")
 
 
 def print_table(verdict: Verdict, file: TextIO) -> None:
-    console = Console(file=file, soft_wrap=True, highlight=False, markup=False)
-    table = Table(title=verdict.sink, title_justify="left")
-    for name in ("GENERATION", "TOPIC", "PARTITION", "VOUCHED FROM", "UNTIL"):
-        table.add_column(name, justify="left" if name == "TOPIC" else "right", overflow="fold")
-    for v in verdict.vouched:
-        table.add_row(str(v.generation), v.topic, str(v.partition), str(v.from_offset), str(v.until_offset))
-    console.print(table)
+    file.write(f"{verdict.sink}\n")
+    print_rows(COLUMNS, verdict.vouched, file)
     for line in lines(verdict):
-        console.print(line)
+        file.write(f"{line}\n")
 
 
 def lines(verdict: Verdict) -> Iterator[str]:

@@ -336,6 +336,7 @@ def test_the_table_names_findings_one_a_line(lake: Checked, capsys: pytest.Captu
     missing(lake)
     assert main("", ["--store", lake.urls[0], "--sink", lake.urls[1]]) == 4
     lines = capsys.readouterr().out.splitlines()
+    assert ["0", "orders", "0", "0", "10"] in [line.replace("│", " ").split() for line in lines]
     assert [line for line in lines if line.startswith(f"missing b/dt=1/{FIRST}: is not there; batch 0")]
     assert lines[-1] == "1 findings"
 
