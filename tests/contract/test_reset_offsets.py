@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from streaming.commands.reset_offsets import main
 from streaming.resetting.times import told
 from tests.contract.reset_places import Place, new, plan, refused
 from tests.integration.jobs import Topics
-from tests.takeover.stores import KINDS, mostly, places
+from tests.takeover.stores import ALL_KINDS, mostly, settings
 
 
 @pytest.fixture
@@ -31,17 +30,11 @@ def place(kafka: Kafka, tmp_path: Path) -> Place:
 # ---- every mode, executed
 
 
-@pytest.fixture(params=mostly("file", (*KINDS, "sqlite", "postgresql")))
+@pytest.fixture(params=mostly("file", ALL_KINDS))
 def kept(request: pytest.FixtureRequest, place: Place) -> Place:
     """With a register of every kind."""
-    kind, folder = request.param, place.folder
-    if kind == "sqlite":
-        place.url = f"sqlite:///{folder}/register.db"
-    elif kind == "postgresql":
-        place.url = request.getfixturevalue("postgres").database(f"reset_{uuid.uuid4().hex[:8]}")
-    elif kind != "file":
-        servers = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
-        place.url = places(kind, "job", folder, *servers)["offsets__store"]
+    if request.param != "file":
+        place.url = settings(request, request.param, place.folder)["offsets__store"]
     return place
 
 

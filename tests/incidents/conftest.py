@@ -1,4 +1,4 @@
-"""The row of the table that a test lives through, by its name; topics and jobs as in tests/guards."""
+"""The row of the table that a test lives through, by its name; topics, jobs and drivers as elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 
 from tests.guards.conftest import job, topics
 from tests.incidents.table import Incident, incidents
+from tests.takeover.conftest import drivers
 
-__all__ = ["incident", "job", "topics"]
+__all__ = ["drivers", "incident", "job", "topics"]
 
 
 @pytest.fixture

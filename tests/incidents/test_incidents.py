@@ -106,13 +106,6 @@ def test_register_damaged(started: Started) -> None:
     operator.finds((0, LANDED + MORE))
 
 
-@pytest.fixture
-def drivers() -> Iterator[Drivers]:
-    made = Drivers()
-    yield made
-    made.end()
-
-
 def frozen_at(drivers: Drivers, operator: Operator, point: str) -> Process:
     """A launch that sleeps there."""
     frozen = drivers.start(operator.job.path, "--available-now", prelude=At(point, "freeze"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from servers.zookeeper_server import ZooKeeper
 from tests.integration.jobs import Job
 
 KINDS = ("zookeeper", "hdfs", "file")
+ALL_KINDS = (*KINDS, "sqlite", "postgresql")
 Mark = tuple[object, ...]  # of a file that is the same and has not changed
 
 
@@ -31,6 +33,15 @@ def places(kind: str, name: str, folder: Path, zookeeper: ZooKeeper, hdfs: Hdfs)
         return {**local, "offsets__store": f"file://{folder / name / 'offsets'}"}
     root = f"webhdfs://{hdfs.webhdfs}/takeover/{folder.name}/{name}"
     return {"offsets__store": f"{root}/offsets", "sink__path": f"{root}/lake"}
+
+
+def settings(request: pytest.FixtureRequest, kind: str, folder: Path) -> dict[str, str]:
+    """Of a job with a register of any of ALL_KINDS."""
+    if kind == "sqlite":
+        return {"offsets__store": f"sqlite:///{folder}/register.db"}
+    if kind == "postgresql":
+        return {"offsets__store": request.getfixturevalue("postgres").database(f"job_{uuid.uuid4().hex[:8]}")}
+    return places(kind, "job", folder, request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
 
 
 def contents(job: Job) -> dict[str, Mark]:

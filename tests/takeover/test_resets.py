@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from servers.daemon import is_stopped, wait_for
-from servers.hdfs_server import Hdfs
-from servers.zookeeper_server import ZooKeeper
 from tests.integration.jobs import SECONDS, Job, Topics, once
 from tests.takeover.drivers import At, Drivers
-from tests.takeover.stores import KINDS, contents, mostly, places
+from tests.takeover.stores import ALL_KINDS, contents, mostly, settings
 
 RECORDS = 6  # a partition
 PARTITIONS = 4
@@ -23,7 +20,7 @@ NAME = re.compile(r"\+p(\d+)\+(\d+)\+(\d+)\+g(\d+)e")
 FREES = ("zookeeper", "hdfs")  # stores whose lock a frozen holder loses
 
 
-@pytest.fixture(params=mostly("zookeeper", (*KINDS, "sqlite", "postgresql")))
+@pytest.fixture(params=mostly("zookeeper", ALL_KINDS))
 def kind(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
@@ -37,16 +34,6 @@ def made(
     topics.fill(topic := topics.create(PARTITIONS), *[RECORDS] * PARTITIONS)
     more = {"source__maxOffsetsPerTrigger": str(RECORDS * PARTITIONS // 2), "offsets__session__timeout__ms": "2000"}
     return job(topic, **more, **settings(request, kind, tmp_path))
-
-
-def settings(request: pytest.FixtureRequest, kind: str, folder: Path) -> Mapping[str, str]:
-    """Of a register of that kind."""
-    if kind == "sqlite":
-        return {"offsets__store": f"sqlite:///{folder}/register.db"}
-    if kind == "postgresql":
-        return {"offsets__store": request.getfixturevalue("postgres").database(f"resets_{uuid.uuid4().hex[:8]}")}
-    servers: tuple[ZooKeeper, Hdfs] = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
-    return places(kind, "job", folder, *servers)
 
 
 def topic_of(job: Job) -> str:

@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,14 +16,12 @@ from typing import Any
 import pytest
 from demonstration.launches import ROOT, environment
 
-from servers.hdfs_server import Hdfs
-from servers.zookeeper_server import ZooKeeper
 from streaming.commands import offset_history, reset_offsets
 from tests.crash.plain.crew import Crew
 from tests.crash.plain.faults import Fault
 from tests.integration.jobs import SECONDS, Job, Topics, once
 from tests.takeover.drivers import Drivers
-from tests.takeover.stores import KINDS, contents, mostly, places
+from tests.takeover.stores import ALL_KINDS, contents, mostly, settings
 
 RECORDS = 6  # a partition
 DONE = ("reset.sent", "reset.after")
@@ -32,15 +29,10 @@ STEPS = ("lock.after", "read.after", "take.before", "take.sent", "take.after", "
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(params=mostly("zookeeper", (*KINDS, "sqlite", "postgresql")))
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Of a job with a register of that kind."""
-    if request.param == "sqlite":
-        return {"offsets__store": f"sqlite:///{tmp_path}/register.db"}
-    if request.param == "postgresql":
-        return {"offsets__store": request.getfixturevalue("postgres").database(f"undo_{uuid.uuid4().hex[:8]}")}
-    servers: tuple[ZooKeeper, Hdfs] = (request.getfixturevalue("zookeeper"), request.getfixturevalue("hdfs"))
-    return places(request.param, "job", tmp_path, *servers)
+@pytest.fixture(params=mostly("zookeeper", ALL_KINDS))
+def register(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Settings of a job with a register of that kind."""
+    return settings(request, request.param, tmp_path)
 
 
 @pytest.fixture
@@ -78,11 +70,11 @@ def kinds(run: Run, job: Job) -> Counter[str]:
 
 
 def test_a_reset_and_its_undo(
-    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, settings: dict[str, str]
+    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, register: dict[str, str]
 ) -> None:
     """The very offsets come back, again and again; once a batch was committed, the printed command does it."""
     topics.fill(topic := topics.create(), RECORDS, RECORDS + 1)
-    mine = job(topic, **settings)
+    mine = job(topic, **register)
     assert drivers.run(mine.path).status == 0
     committed, landed = mine.register(), contents(mine)
 
@@ -122,17 +114,17 @@ def test_a_reset_and_its_undo(
     assert drivers.run(mine.path).status == 3, "restored is restored"
     seen = kinds(run, mine)
     assert (seen["commit"], seen["reset"]) == (3, 7)
-    assert seen["takeover"] == (4 if "zookeeper" in settings["offsets__store"] else 11)
+    assert seen["takeover"] == (4 if "zookeeper" in register["offsets__store"] else 11)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("settings", ["file", "zookeeper", "postgresql"], indirect=True)
+@pytest.mark.parametrize("register", ["file", "zookeeper", "postgresql"], indirect=True)
 def test_killed_in_an_undo(
-    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, settings: dict[str, str], crew: Crew
+    topics: Topics, job: Callable[..., Job], drivers: Drivers, run: Run, register: dict[str, str], crew: Crew
 ) -> None:
     """At each step the register is as it was, or undone as a whole; the next undo has the very offsets again."""
     topics.fill(topic := topics.create(), RECORDS, RECORDS)
-    mine = job(topic, **settings)
+    mine = job(topic, **register)
     assert drivers.run(mine.path).status == 0
     committed = mine.register().topics
     for point in STEPS:
