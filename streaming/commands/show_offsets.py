@@ -14,9 +14,10 @@ from streaming.commands.console import complain, set_up_logging, told
 from streaming.commands.places import Places, place_arguments, places
 from streaming.config.scope import scope_of
 from streaming.config.values import duration
+from streaming.moments import span
 from streaming.overview.looks import ANSWER_SECONDS, look
 from streaming.overview.output import FORMATS
-from streaming.overview.values import Overview, span, too_near, too_old
+from streaming.overview.values import Overview, too_near, too_old
 
 log = logging.getLogger("show_offsets")
 TOO_OLD = 5  # exit status

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TextIO
 from offsets.events import RESET, Event, Move
 from offsets.structs import LossRecord, Owner
 from streaming.history.gathering import History
-from streaming.overview.values import iso
+from streaming.moments import iso
 from streaming.run.progress import loss_objects
 from streaming.tables import print_rows
 

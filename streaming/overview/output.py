@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from offsets.structs import Pending
-from streaming.overview.values import Overview, Row, ago, iso, span
+from streaming.moments import ago, iso, span
+from streaming.overview.values import Overview, Row
 from streaming.run.progress import loss_objects
 from streaming.tables import print_rows
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from offsets.snapshot import TopicSnapshot
 from offsets.structs import LossRecord, Owner, Pending, State, TopicPartition, TopicState
-from streaming.config.values import SECONDS
 from streaming.sinks.pause import Pause
 from streaming.source.open_transactions import Held
 
@@ -133,20 +132,3 @@ def too_old(overview: Overview, seconds: float) -> bool:
 def too_near(overview: Overview, seconds: float) -> Iterator[Row]:
     """The partitions whose next record Kafka will have deleted in less than that."""
     yield from (row for row in overview.rows if row.time_left is not None and row.time_left < seconds)
-
-
-def iso(time_ms: int | None) -> str | None:
-    """UTC, to the second; None for never."""
-    return datetime.fromtimestamp(time_ms / 1000, timezone.utc).isoformat(timespec="seconds") if time_ms else None
-
-
-def ago(time_ms: int, now: int) -> str:
-    """For people, in the unit that fits."""
-    return f"{span((now - time_ms) / 1000)} ago"
-
-
-def span(seconds: float) -> str:
-    """For people, in the unit that fits, rounded down; 0s for less."""
-    whole = max(int(seconds), 0)
-    unit = next((u for u in "dhm" if whole >= 2 * SECONDS[u]), "s")
-    return f"{whole // SECONDS[unit]}{unit}"

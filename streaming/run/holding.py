@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
 
 from offsets.errors import AlreadyRunningError, StreamError
 from offsets.failpoints import passing
 from offsets.manager import OffsetManager, current_owner
 from offsets.stores.base import OffsetStore
 from offsets.structs import Owner
+from streaming.moments import iso
 
 
 @contextmanager
@@ -31,6 +31,4 @@ def last_commit(store: OffsetStore) -> str:
         state = OffsetManager(store, current_owner("")).read()
     except StreamError:
         return "unknown"
-    if state is None or not state.committed_ms:
-        return "never"
-    return datetime.fromtimestamp(state.committed_ms / 1000, timezone.utc).isoformat(timespec="seconds")
+    return (iso(state.committed_ms) if state else None) or "never"

@@ -19,10 +19,11 @@ from offsets.snapshot import TopicSnapshot
 from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, Pending, TopicPartition, TopicState
 from streaming.commands import show_offsets
+from streaming.moments import ago
 from streaming.overview import looks
 from streaming.overview.next_records import most_lagging
 from streaming.overview.retention import rates, time_left
-from streaming.overview.values import Row, ago, last_success, rows, strangers, successful_end
+from streaming.overview.values import Row, last_success, rows, strangers, successful_end
 from streaming.run.skipping import LossKeeper
 from streaming.sinks.pause import Pause, set_pause
 from streaming.sinks.runs import KeptReports, keep_report
