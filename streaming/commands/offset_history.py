@@ -15,7 +15,7 @@ from offsets.events import Event
 from offsets.history import touching
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
-from streaming.commands.places import Places, place_arguments, places
+from streaming.commands.places import Places, place_parser, places
 from streaming.config.scope import Scope, scope_of, within
 from streaming.history.gathering import ANSWER_SECONDS, History, gather
 from streaming.history.output import FORMATS, Told
@@ -27,10 +27,7 @@ LIMIT = 50
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "offset_history.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    place_arguments(parser)
+    parser = place_parser("offset_history.py", manual)
     parser.add_argument(
         "--limit",
         metavar="N",

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from offsets.errors import ConfigError, StreamError
 from offsets.filesystems import Filesystem, check_url, open_filesystem
 from streaming.commands.console import complain, person, set_up_logging
-from streaming.commands.places import place_arguments, places, sink_of
+from streaming.commands.places import place_parser, places, sink_of
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, set_pause
 
@@ -18,10 +18,7 @@ log = logging.getLogger("pause_job")
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "pause_job.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    place_arguments(parser)
+    parser = place_parser("pause_job.py", manual)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--reason", metavar="TEXT", help="pause the job, and say why")
     what.add_argument("--resume", action="store_true", help="lift the pause")

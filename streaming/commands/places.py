@@ -40,8 +40,10 @@ class Places:
     config: JobConfig | None = None
 
 
-def place_arguments(parser: argparse.ArgumentParser) -> None:
-    """JOB.cfg, --job, --set, --store, --bootstrap-server, --command-config and --sink."""
+def place_parser(script: str, manual: str) -> argparse.ArgumentParser:
+    """With JOB.cfg, --job, --set, --store, --bootstrap-server, --command-config and --sink; the manual is its help."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(script, description=manual, formatter_class=raw)
     job_arguments(parser, required=False)
     parser.add_argument("--store", metavar="URL", help="instead of a job file: its [offsets] store")
     parser.add_argument(
@@ -53,6 +55,7 @@ def place_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sink", metavar="URL", help="with --store: the job's [sink] path, where its notes and files lie"
     )
+    return parser
 
 
 def places(given: argparse.Namespace) -> Places:

@@ -12,24 +12,20 @@ from contextlib import closing
 from offsets.errors import ConfigError, StreamError
 from offsets.reset_modes import Mode
 from streaming.commands.console import complain, set_up_logging
-from streaming.commands.places import Places, place_arguments, places
+from streaming.commands.places import Places, place_parser, places
 from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
 from streaming.resetting.choosing import Chooser
-from streaming.resetting.executing import execute
+from streaming.resetting.executing import ANSWER_SECONDS, execute
 from streaming.resetting.exporting import current_offsets, export, planned_offsets
 from streaming.resetting.output import FORMATS, Report, facts
 from streaming.resetting.preview import look, preview
 from streaming.source.broker import Broker
 
 log = logging.getLogger("reset_offsets")
-ANSWER_SECONDS = 15.0
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "reset_offsets.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    place_arguments(parser)
+    parser = place_parser("reset_offsets.py", manual)
     reset_arguments(parser)
     parser.add_argument("--execute", action="store_true", help="do it; without this it is only shown")
     parser.add_argument("--force", action="store_true", help="with --execute: fence a run that is alive")

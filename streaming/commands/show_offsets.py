@@ -11,7 +11,7 @@ from contextlib import closing
 from offsets.errors import ConfigError, StreamError, UnavailableError
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
-from streaming.commands.places import Places, place_arguments, places
+from streaming.commands.places import Places, place_parser, places
 from streaming.config.scope import scope_of
 from streaming.config.values import duration
 from streaming.moments import span
@@ -24,10 +24,7 @@ TOO_OLD = 5  # exit status
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "show_offsets.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    place_arguments(parser)
+    parser = place_parser("show_offsets.py", manual)
     parser.add_argument(
         "--topic", metavar="T[:P,P...]", action="append", default=[], help="only that topic or partitions; repeatable"
     )

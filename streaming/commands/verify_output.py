@@ -13,7 +13,7 @@ from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
 from offsets.structs import EXACTLY_ONCE
 from streaming.commands.console import complain, set_up_logging
-from streaming.commands.places import place_arguments, places, sink_of
+from streaming.commands.places import place_parser, places, sink_of
 from streaming.verification.output import FORMATS
 from streaming.verification.verify import verify
 
@@ -22,10 +22,7 @@ FINDINGS = 4  # exit status
 
 
 def arguments(manual: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "verify_output.py", description=manual, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    place_arguments(parser)
+    parser = place_parser("verify_output.py", manual)
     parser.add_argument(
         "--allow-moved", action="store_true", help="consumers move published files away: those are counted, no findings"
     )

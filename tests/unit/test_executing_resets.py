@@ -28,7 +28,7 @@ from offsets.stores import open_store
 from offsets.structs import LostRange, OffsetRange, State, TopicState
 from streaming.commands.console import person
 from streaming.commands.places import Places, of_job
-from streaming.resetting.doubled import ENTRIES, NAMED, find_doubled, rewound
+from streaming.resetting.doubled import NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
 from streaming.resetting.values import Done, Doubled
 from streaming.run.anew import trace_again
@@ -381,7 +381,7 @@ def test_doubled_files_are_counted_as_far_as_the_log_goes(place: Place) -> None:
     files.delete("_batches/0/0000000000.json")
     assert not find_doubled(files, [OffsetRange("orders", 1, 0, 20)]).complete
     place.lake.run(NAMED // 2)
-    many = find_doubled(files, [OffsetRange("orders", 0, 0, 1000), OffsetRange("orders", 1, 0, 1000)], ENTRIES)
+    many = find_doubled(files, [OffsetRange("orders", 0, 0, 1000), OffsetRange("orders", 1, 0, 1000)])
     assert (len(many.files), many.count) == (NAMED, 4 * (1 + NAMED // 2))
 
 

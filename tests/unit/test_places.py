@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.commands.places import Places, place_arguments, places
+from streaming.commands.places import Places, place_parser, places
 
 JOB = """
 [job]
@@ -28,9 +27,7 @@ path = file:///lake/orders
 
 
 def found(*argv: str) -> Places:
-    parser = argparse.ArgumentParser()
-    place_arguments(parser)
-    return places(parser.parse_args(argv))
+    return places(place_parser("a script", "").parse_args(argv))
 
 
 @pytest.mark.parametrize("option", [(), ("--job",)])
