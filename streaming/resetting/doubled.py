@@ -46,10 +46,12 @@ def find_doubled(filesystem: Filesystem, ranges: list[OffsetRange], entries: int
     """The files with records of `ranges`, as far as the newest `entries` batches of the log tell."""
     if not ranges:
         return Doubled()
-    log = list(islice(newest_entries(filesystem), entries + 1))
-    files = [name for manifest in log[:entries] for name in doubled_files(manifest, ranges)]
-    whole = len(log) <= entries and all(m.seq == 0 for m in log[-1:])
-    return Doubled(tuple(files[:NAMED]), len(files), whole)
+    files, count, oldest, log = list[str](), 0, 0, newest_entries(filesystem)
+    for manifest in islice(log, entries):  # one at a time: a batch of 10,000 partitions has as many files
+        found = list(doubled_files(manifest, ranges))
+        count, oldest = count + len(found), manifest.seq
+        files += found[: NAMED - len(files)]
+    return Doubled(tuple(files), count, complete=oldest == 0 and next(log, None) is None)
 
 
 def newest_entries(filesystem: Filesystem) -> Iterator[Manifest]:

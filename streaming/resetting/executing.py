@@ -18,8 +18,8 @@ from offsets.protocol import once_committed
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore
 from offsets.structs import Manifest, Owner
-from streaming.commands.console import person
-from streaming.commands.places import Places
+from streaming.config.places import Places
+from streaming.person import person
 from streaming.resetting.doubled import doubled_by
 from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of
 from streaming.resetting.values import Choose, Done
@@ -51,9 +51,10 @@ def execute(places: Places, choose: Choose, reason: str, force: bool = False) ->
 
 
 def why(reason: str) -> str:
-    """Who, when and why: what the register keeps of a reset."""
+    """Who, when and why, in one line: what the register keeps of a reset, and every script shows."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return f"{person()}, {now}" + (f": {reason}" if reason else "")
+    told = " ".join(reason.encode(errors="replace").decode().split())  # bytes of an argument may be no text
+    return f"{person()}, {now}" + (f": {told}" if told else "")
 
 
 @contextmanager
@@ -96,12 +97,19 @@ class _Reset:
 
     def _looked(self, choose: Choose) -> OffsetManager:
         """Has read the register, and found nothing that speaks against it.  Raises what does: nothing is written."""
+        for _ in range(RETAKES if self.force else 0):
+            with suppress(FencedError):
+                return self._look(choose)
+        return self._look(choose)
+
+    def _look(self, choose: Choose) -> OffsetManager:
+        """One look.  FencedError if what speaks against a reset may be what a run that is alive wrote meanwhile."""
         manager = self._manager()
-        with nullcontext() if self.force else fencing_told(manager):
+        with fencing_told(manager):
             state = check_places(self.places, manager.read(), self.sink)
             check_pending(self.places, state, self.sink)
-            with suppress(FencedError) if self.force else nullcontext():
-                check_staged(state, self.sink, manager.changed)
+            check_staged(state, self.sink, manager.changed)
+        with nullcontext() if self.force else fencing_told(manager):
             choose(once_committed(state))
         return manager
 

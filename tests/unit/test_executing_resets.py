@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,20 +21,22 @@ from offsets.errors import (
     StreamError,
     UnavailableError,
 )
-from offsets.filesystems import LocalFilesystem, open_filesystem
+from offsets.filesystems import Filesystem, LocalFilesystem, open_filesystem
 from offsets.manager import current_owner
 from offsets.planning import Plan
 from offsets.reset import Reset
 from offsets.stores import open_store
-from offsets.structs import LostRange, OffsetRange, State, TopicState
-from streaming.commands.console import person
-from streaming.commands.places import Places, of_job
+from offsets.structs import LostRange, Manifest, OffsetRange, State, TopicState
+from streaming.config.places import Places, of_job
+from streaming.person import person
+from streaming.resetting import doubled
 from streaming.resetting.doubled import NAMED, find_doubled, rewound
 from streaming.resetting.executing import execute
 from streaming.resetting.values import Done, Doubled
 from streaming.run.anew import trace_again
 from streaming.run.batch import manifest_of
 from streaming.run.skipping import LossKeeper
+from streaming.sinks.file import StagedFileSink
 from streaming.sinks.losses import last_losses
 from streaming.tasks.result import TaskResult
 from streaming.verification.verify import verify
@@ -254,6 +257,20 @@ def test_a_forced_reset_takes_along_what_was_written_meanwhile(place: Place) -> 
     assert (seen, place.state.seq, place.state.topics["orders"].offsets) == ([2, 3], 3, {0: 5, 1: 30})
 
 
+def test_a_forced_reset_is_not_refused_for_what_a_run_writes_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that is logged behind the look at the register is no register of long ago: it looks again."""
+    look, runs = StagedFileSink.refuse_logged, iter([1])
+
+    def late(sink: StagedFileSink, generation: int, seq: int) -> None:
+        place.lake.run(next(runs, 0))
+        look(sink, generation, seq)
+
+    monkeypatch.setattr(StagedFileSink, "refuse_logged", late)
+    assert place.reset(force=True).before.topics["orders"].offsets == {0: 30, 1: 30}
+
+
 @pytest.mark.parametrize("step", ["take", "reset"])
 def test_two_resets_are_never_mixed(place: Place, step: str) -> None:
     """One that another overtakes leaves with 75 and its offsets are nowhere, whichever step it was at."""
@@ -383,6 +400,26 @@ def test_doubled_files_are_counted_as_far_as_the_log_goes(place: Place) -> None:
     place.lake.run(NAMED // 2)
     many = find_doubled(files, [OffsetRange("orders", 0, 0, 1000), OffsetRange("orders", 1, 0, 1000)])
     assert (len(many.files), many.count) == (NAMED, 4 * (1 + NAMED // 2))
+
+
+def test_the_batch_log_is_read_one_batch_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand batches of ten thousand files each are more than a driver can hold."""
+    read, held = doubled.newest_entries, list[weakref.ref[Manifest]]()
+
+    def entries(filesystem: Filesystem) -> Iterator[Manifest]:
+        for manifest in read(filesystem):
+            held.append(weakref.ref(manifest))
+            yield manifest
+            assert sum(each() is not None for each in held) < 4
+
+    place.lake.run(5)
+    monkeypatch.setattr(doubled, "newest_entries", entries)
+    assert find_doubled(place.lake.filesystem, [OffsetRange("orders", 1, 0, 1000)]).count == len(held) * 2 == 14
+
+
+def test_a_reason_is_one_line_of_text(place: Place) -> None:
+    """Arguments may be no text at all; every script has to show it."""
+    assert place.reset(reason="caf\udce9 \n  closed").state.reason.endswith(": caf? closed")
 
 
 def test_a_staging_that_a_faster_run_has_published_is_no_loss(place: Place) -> None:
