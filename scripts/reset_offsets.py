@@ -25,7 +25,8 @@ READ-AGAIN and SKIPPED count offsets, so aborted and control records too.
 exit status:
   0 shown, or done   1 refused, e.g. no rights   2 configuration: every mistake at once, also names that do not exist
   3 register and sink do not belong together, a pending batch cannot be finished from here, or a topic is gone
-  69 a server was unavailable   75 a run holds the lock, or was quicker   Unless it is 0, no offset was moved.
+  69 a server was unavailable   75 a run holds the lock, or was quicker
+  Unless it is 0, no offset was moved; but a 69 may say where to see whether it was.
 """
 
 import sys

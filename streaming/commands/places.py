@@ -1,4 +1,4 @@
-"""Where an operator's script looks: a job's places, or those given one by one in place of a job file.
+"""Where an operator's script looks, by its arguments: a job file, or places given one by one in its stead.
 
 Says every mistake at once, before any connection.
 """
@@ -9,35 +9,17 @@ import argparse
 import configparser
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from offsets.errors import ConfigError
 from offsets.filesystems import check_url
 from offsets.stores import check_store_url
 from streaming.commands.console import job_arguments, read_config
-from streaming.config.job import JobConfig
+from streaming.config.places import Places, of_job
 from streaming.source.client import refused_properties
 
-SESSION_SECONDS, RETAIN_STATES = 10.0, 1000  # as the settings' own defaults
 GIVEN = ("store", "bootstrap_server", "command_config", "sink")
-
-
-@dataclass(frozen=True)
-class Places:
-    """`sink` is None, and `kafka` empty, where nobody has named one; `config` is None without a job file.
-
-    `told`: the same places, as arguments for the commands that remedies print.
-    """
-
-    name: str
-    told: str
-    store: str
-    sink: str | None
-    kafka: Mapping[str, str] = field(repr=False)  # librdkafka's properties: may hold secrets
-    session_seconds: float = SESSION_SECONDS
-    retain_states: int = RETAIN_STATES
-    config: JobConfig | None = None
 
 
 def place_parser(script: str, manual: str) -> argparse.ArgumentParser:
@@ -66,7 +48,9 @@ def places(given: argparse.Namespace) -> Places:
     if given.job is not None:
         if named:
             raise ConfigError([f"{', '.join(named)}: the job file says that"], "give either JOB.cfg, or --store URL")
-        return of_job(read_config(given.job, given.overrides))
+        known = of_job(read_config(given.job, given.overrides))
+        settings = shlex.join(word for pair in given.overrides for word in ("--set", pair))
+        return replace(known, told=f"{known.told} {settings}") if settings else known
     kafka, problems = _kafka(given)
     problems += check_store_url(given.store)
     problems += [f"--sink: {problem}" for problem in (check_url(given.sink) if given.sink else ())]
@@ -82,14 +66,6 @@ def sink_of(known: Places) -> str:
     if known.sink is None:
         raise ConfigError(["--sink: missing; it is where the job's notes and files lie"], "see --help")
     return known.sink
-
-
-def of_job(config: JobConfig) -> Places:
-    """A job's own."""
-    session = config.session_timeout_ms / 1000
-    return Places(
-        config.name, config.job, config.store, config.sink_path, config.kafka, session, config.retain_states, config
-    )
 
 
 def _told(given: argparse.Namespace) -> str:

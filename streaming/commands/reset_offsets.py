@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from offsets.errors import ConfigError, StreamError
-from offsets.reset_modes import Mode
+from offsets.reset_modes import Mode, ToOffsets
 from streaming.commands.console import complain, set_up_logging
-from streaming.commands.places import Places, place_parser, places
+from streaming.commands.places import place_parser, places
+from streaming.config.places import Places
 from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
 from streaming.resetting.choosing import Chooser
 from streaming.resetting.executing import ANSWER_SECONDS, execute
 from streaming.resetting.exporting import current_offsets, export, planned_offsets
+from streaming.resetting.files import piped
 from streaming.resetting.output import FORMATS, Report, facts
 from streaming.resetting.preview import look, preview
 from streaming.source.broker import Broker
@@ -48,8 +50,7 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
         if what.mode is None:
             export(current_offsets(look(where)[0].topics, what.scope), given.export, given.format == "csv")
             return 0
-        again = shlex.join(["reset_offsets.py", *words, "--execute"])
-        report = reset(given, where, what, what.mode, again)
+        report = reset(given, where, what, what.mode, to_execute(given, words, what.mode))
         if given.export:
             export(planned_offsets(report.moves), given.export, given.format == "csv")
     except StreamError as e:
@@ -70,6 +71,14 @@ def reset(given: argparse.Namespace, where: Places, what: Asked, mode: Mode, com
             return Report(where.name, where.store, done.before, done.chosen.moves, done=done)
         state, chosen, notes = preview(where, choose)
     return Report(where.name, where.store, state, chosen.moves, command, notes=notes)
+
+
+def to_execute(given: argparse.Namespace, words: Sequence[str], mode: Mode) -> str:
+    """The command that does what these `words` have shown; what came from stdin is in it."""
+    export = argparse.ArgumentParser(add_help=False)
+    export.add_argument("--export")  # not with --execute
+    command = shlex.join(["reset_offsets.py", *export.parse_known_args(words)[1], "--execute"])
+    return piped(mode.offsets, command) if isinstance(mode, ToOffsets) and given.from_file == STANDARD else command
 
 
 def _read(given: argparse.Namespace) -> tuple[Places, Asked]:

@@ -5,10 +5,10 @@ Only while nothing was committed behind it; then it says which plain reset would
 
 from __future__ import annotations
 
-import json
 import shlex
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from offsets.errors import StreamError
 from offsets.events import RESET, Event, Topics
@@ -18,9 +18,10 @@ from offsets.starting import Numbers
 from offsets.stores import open_store
 from offsets.structs import State
 from offsets.undo import ByHand, by_hand, restoring
-from streaming.commands.places import Places
+from streaming.config.places import Places
 from streaming.history.gathering import ANSWER_SECONDS, gather
 from streaming.resetting.executing import execute
+from streaming.resetting.files import piped
 from streaming.resetting.output import Report
 from streaming.resetting.preview import look, preview
 from streaming.source.broker import Broker
@@ -55,17 +56,18 @@ def undo(where: Places, asked: Undo, command: str) -> Report:
         raise _refusal(where, state, asked.limit)
     gone = losses_told(where, state.before)
     if asked.execute:
-        done = execute(where, choose, asked.reason or f"undo of generation {state.generation}", asked.force)
+        of_it = partial(choose, generation=state.generation)
+        done = execute(where, of_it, asked.reason or f"undo of generation {state.generation}", asked.force)
         return Report(where.name, where.store, done.before, done.chosen.moves, done=done, notes=gone)
     now, chosen, notes = preview(where, choose)
     return Report(where.name, where.store, now, chosen.moves, command, notes=(*notes, *gone))
 
 
-def choose(state: State) -> Reset:
-    """Where the register was before its last reset.  Raises CommittedSinceError."""
-    if state.before is None:
+def choose(state: State, generation: int | None = None) -> Reset:
+    """Where the register was before its last reset, by which `generation` began.  Raises CommittedSinceError."""
+    if state.before is None or generation not in (None, state.generation):
         raise CommittedSinceError(
-            f"generation {state.generation} has gone on meanwhile",
+            f"generation {state.generation} has begun, or gone on, meanwhile",
             "the offsets were not moved; ask once more, it says what would do now",
         )
     return Reset(state.before, restoring(state.topics, state.before))
@@ -121,5 +123,4 @@ def plain_reset(where: Places, offsets: Numbers) -> str:
         scope = (f"{topic}:{','.join(map(str, sorted(of)))}" for topic, of in offsets.items())
         named = shlex.join(word for text in scope for word in ("--topic", text))
         return f"{script} {named} --to-offset {values.pop()} --execute"
-    text = json.dumps({topic: {str(p): offset for p, offset in of.items()} for topic, of in offsets.items()})
-    return f"echo {shlex.quote(text)} | {script} --from-file - --execute"
+    return piped(offsets, f"{script} --from-file - --execute")

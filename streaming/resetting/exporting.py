@@ -37,9 +37,9 @@ def export(offsets: Numbers, target: str, as_csv: bool = False) -> None:
         sys.stdout.write(text)
         return
     path = Path(target)
-    partial = path.with_name(f".{path.name}.partial")
     try:
+        partial = path.with_name(f".{path.name}.partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
-    except OSError as e:
+    except (OSError, ValueError) as e:  # a path without a name
         raise StreamError(f"--export {target}: {e}", "name a file that can be written") from None

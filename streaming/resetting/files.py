@@ -10,8 +10,9 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from offsets.errors import ConfigError
 from offsets.reset_modes import ToOffsets
@@ -22,6 +23,14 @@ from streaming.config.values import TOPIC_NAME
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
 NESTING = {"{": 1, "[": 1, "}": -1, "]": -1}
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+
+
+class Reader(Protocol):
+    """What csv.reader makes."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
 
 
 class Entry(NamedTuple):
@@ -73,7 +82,7 @@ def _wrong(entry: Entry, least: int) -> str:
 
 def _csv_entries(text: str, problems: list[str]) -> Iterator[Entry]:
     reader, groups = csv.reader(io.StringIO(text), skipinitialspace=True), dict[str, int]()
-    for row in reader:
+    for row in _rows(reader, problems):
         cells = [cell.strip() for cell in row]
         if len(cells) == 4:
             groups.setdefault(cells.pop(0), reader.line_num)
@@ -84,6 +93,14 @@ def _csv_entries(text: str, problems: list[str]) -> Iterator[Entry]:
     if len(groups) > 1:
         found = ", ".join(f"{group!r} (line {line})" for group, line in groups.items())
         problems.append(f"it has the offsets of several groups, keep one: {found}")
+
+
+def _rows(reader: Reader, problems: list[str]) -> Iterator[list[str]]:
+    """Up to what is no CSV: a quote without its end makes one cell of all that follows."""
+    try:
+        yield from reader
+    except csv.Error as e:
+        problems.append(f"line {reader.line_num}: {e}")
 
 
 def _json_entries(text: str, problems: list[str]) -> Iterator[Entry]:
@@ -113,6 +130,12 @@ def json_text(offsets: Numbers) -> str:
     """A line a topic."""
     topics = (f"  {json.dumps(name)}: {json.dumps({str(p): o for p, o in of.items()})}" for name, of in offsets.items())
     return "{\n" + ",\n".join(topics) + "\n}\n"
+
+
+def piped(offsets: Numbers, command: str) -> str:
+    """The shell's line in which `command` finds them by `--from-file -`."""
+    text = json.dumps({topic: {str(p): offset for p, offset in of.items()} for topic, of in offsets.items()})
+    return f"echo {shlex.quote(text)} | {command}"
 
 
 def csv_text(offsets: Numbers) -> str:

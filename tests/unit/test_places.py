@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from offsets.errors import ConfigError
-from streaming.commands.places import Places, place_parser, places
+from streaming.commands.places import place_parser, places
+from streaming.config.places import Places
 
 JOB = """
 [job]
@@ -39,6 +40,15 @@ def test_a_job_file_names_all_places(tmp_path: Path, option: tuple[str, ...]) ->
     assert (known.name, known.store, known.sink) == ("orders", "zookeeper://zk:2181/apps/orders", "file:///lake/orders")
     assert (known.session_seconds, known.kafka["bootstrap.servers"]) == (6.0, "broker:9092")
     assert shlex.split(known.told) == [str(job)]
+
+
+def test_what_was_set_is_told_again(tmp_path: Path) -> None:
+    """Else a printed command would be about another register."""
+    job = tmp_path / "job.cfg"
+    job.write_text(JOB)
+    known = found(str(job), "--set", "offsets.store=file:///other", "--set", "job.name=other")
+    assert found(*shlex.split(known.told)) == known
+    assert known.store == "file:///other"
 
 
 def test_places_one_by_one(tmp_path: Path) -> None:

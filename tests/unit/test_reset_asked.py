@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shlex
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offsets.errors import ConfigError
+from offsets.errors import ConfigError, StreamError
 from offsets.reset_modes import ShiftBy, ToOffset, ToOffsets, ToTime
 from offsets.structs import TopicPartition
+from streaming.commands.reset_offsets import arguments, to_execute
 from streaming.config.scope import scope_of, spans, within
 from streaming.resetting.asking import Asked, asked, reset_arguments
+from streaming.resetting.exporting import export
 from streaming.resetting.files import csv_text, json_text, read_offsets
 from streaming.resetting.times import duration, moment, told
 
@@ -176,6 +179,8 @@ def test_every_mistake_of_a_json_with_its_line() -> None:
         ("{}", "names no offsets"),
         ('{"a":\n {"0" 1}}', "line 2: "),
         ("{" * 9999, "line 1|too deep"),
+        ('a,0,1\n"b,0,2\n' + "b,1,2\n" * 30_000, "line .*field larger"),
+        ("a,0,1\rb,0,2", "line 1: new-line"),
     ],
 )
 def test_what_is_no_file_of_offsets(text: str, why: str) -> None:
@@ -227,6 +232,31 @@ def test_what_is_asked() -> None:
     assert ask("--to-datetime", "2025-11-21T12:00:00.000", "--all-topics").mode == ToTime(NOON)
     assert ask("--export", "f") == Asked(None, None)
     assert ask("--to-earliest", "--all-topics").reason("because") == "--to-earliest; because"
+
+
+@pytest.mark.parametrize("target", ["/", "."])
+def test_what_is_no_file_to_export_to(target: str) -> None:
+    with pytest.raises(StreamError, match=f"--export {target}: "):
+        export(OFFSETS, target)
+
+
+def test_the_printed_command_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export belongs to the dry run; what came from stdin is not there a second time."""
+
+    def printed(*words: str) -> list[str]:
+        given = arguments("").parse_args(words)
+        mode = asked(given).mode
+        assert mode
+        return shlex.split(to_execute(given, words, mode))
+
+    words = ("my job.cfg", "--topic", "a:0", "--shift-by", "-5", "--export", "plan.csv", "--format", "json")
+    assert printed(*words) == ["reset_offsets.py", *words[:5], *words[-2:], "--execute"]
+    assert printed("--job", "j", "--exp=f", "--all-topics", "--to-latest")[1:3] == ["--job", "j"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a,0,5\na,1,7\n"))
+    echo, text, pipe, *command = printed("j", "--from", "-", "--set", "a.b=it's")
+    assert (echo, json.loads(text), pipe) == ("echo", {"a": {"0": 5, "1": 7}}, "|")
+    assert command == ["reset_offsets.py", "j", "--from", "-", "--set", "a.b=it's", "--execute"]
+    assert arguments("").parse_args(command[1:]).execute
 
 
 def test_so_long_before_now() -> None:

@@ -171,6 +171,15 @@ def test_nothing_to_undo(lake: Lake, undo: Undo, tmp_path: Path) -> None:
     assert undo(at=nowhere)[0] == 3
 
 
+def test_another_reset_meanwhile_is_not_undone(lake: Lake, undo: Undo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was looked at is what is undone."""
+    rewind(lake)
+    monkeypatch.setattr("streaming.history.undo.losses_told", lambda *_: lake.reset(9) or ())
+    status, _, complaints = undo("--execute")
+    assert (status, "generation 2 has begun" in complaints) == (1, True)
+    assert register(lake).topics["orders"].offsets == {0: 9, 1: 9}
+
+
 def test_a_run_that_is_alive(lake: Lake, undo: Undo) -> None:
     """75 while it holds the lock, and nothing has changed; --force fences it."""
     before = rewind(lake)
