@@ -86,7 +86,7 @@ def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register
         if manifest.ranges:
             events.append(_of_batch(manifest, COMMIT if _place(manifest) < end else PREPARE))
         else:
-            was = earlier.topics if earlier and earlier.generation == manifest.generation - 1 else None
+            was = earlier.topics if earlier and _ends_before(earlier, manifest) else None
             events.append(_of_begin(manifest, was, lost.pop(manifest.generation, ())))
         earlier = manifest
     return events + [_of_loss(generation, found, events) for generation, found in lost.items()]
@@ -94,6 +94,11 @@ def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register
 
 def _place(manifest: Manifest) -> tuple[int, int]:
     return (manifest.generation, manifest.seq)
+
+
+def _ends_before(manifest: Manifest, trace: Manifest) -> bool:
+    """Whether that is the last batch of the generation before: under a weaker guarantee it may not have been logged."""
+    return _place(manifest) == (trace.generation - 1, trace.seq)
 
 
 def _of_batch(manifest: Manifest, kind: str) -> Event:

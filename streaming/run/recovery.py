@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 
 from offsets.errors import RegisterError
 from offsets.manager import OffsetManager
-from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TRANSACTIONAL_ONCE
+from offsets.structs import AT_MOST_ONCE, EXACTLY_ONCE, TRANSACTIONAL_ONCE, Manifest
 from streaming.config.job import JobConfig
 from streaming.sinks.batch_log import LoggedBatch
+from streaming.sinks.direct import declaration
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.names import MARKER
 
@@ -83,7 +84,7 @@ def refuse_written(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch)
 
 def refuse_unlogged(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch) -> None:
     """Raises RegisterError where the batch behind the newest entry may have been committed with its rows."""
-    if newest.manifest.guarantee != TRANSACTIONAL_ONCE:
+    if not shares_transactions(config, newest.manifest):
         return
     topics = newest.manifest.topics
     ends = ", ".join(f"{name}-{p}: {at}" for name, t in topics.items() for p, at in t.offsets.items())
@@ -93,6 +94,13 @@ def refuse_unlogged(config: JobConfig, sink: StagedFileSink, newest: LoggedBatch
         f"of these offsets and later ones ({ends:.500}), and go on there: run_stream.py {config.job} --recover "
         "register-as-published",
     )
+
+
+def shares_transactions(config: JobConfig, newest: Manifest) -> bool:
+    """Whether batches behind it may be committed with their rows.  Of the trace of a reset only the job says that."""
+    if newest.ranges or config.sink_class is None:
+        return newest.guarantee == TRANSACTIONAL_ONCE
+    return declaration(config.sink_class).transactional
 
 
 def missing_files(sink: StagedFileSink, batch: LoggedBatch) -> list[str]:

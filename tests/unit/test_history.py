@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,14 @@ def test_without_its_trace_a_generation_says_less() -> None:
         ("reset", 5, 12),
     ]
     assert told[-1].moves is None
+
+
+def test_where_a_reset_was_is_not_guessed_over_a_batch_that_was_not_logged() -> None:
+    """At-most-once commits before it writes: the last batch before a reset may be in no log."""
+    batch = Manifest("app", 0, 4, 7, (OffsetRange("t", 1, 9, 12),), {"t": TopicState("id", {1: 12})}, (), 3, 11)
+    begun = Manifest("app", 1, 4, 8, (), {"t": TopicState("id", {1: 0})}, (), 0, 12)
+    assert of_log([batch, begun], [], None)[-1].was is None
+    assert of_log([batch, replace(begun, seq=7)], [], None)[-1].was == batch.topics
 
 
 @pytest.fixture

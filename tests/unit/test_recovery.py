@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -48,15 +48,15 @@ class LoggedSink:
 
     url = "file:///o"
 
-    def __init__(self, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE) -> None:
+    def __init__(self, staged: bool, visible: bool, guarantee: str = EXACTLY_ONCE, trace: bool = False) -> None:
         manifest = Manifest(
             app="a" * 32,
             generation=0,
             epoch=1,
             seq=3,
-            ranges=(OffsetRange("t", 0, 5, 9),),
+            ranges=() if trace else (OffsetRange("t", 0, 5, 9),),
             topics={"t": TopicState("i", {0: 9})},
-            files=(StagedFile("_staging/1/3/u", "t+p0.json", 10, 1, 4),),
+            files=() if trace else (StagedFile("_staging/1/3/u", "t+p0.json", 10, 1, 4),),
             records=4,
             time_ms=1,
             guarantee=guarantee,
@@ -126,6 +126,27 @@ def test_a_batch_that_was_committed_with_its_rows_may_lack_in_the_log() -> None:
     state = rebuilt("register-as-published", staged=False, visible=False, guarantee=TRANSACTIONAL_ONCE)
     assert state
     assert (state.pending, state.seq, state.topics["t"].offsets) == (None, 4, {0: 9})
+
+
+class Sharing:
+    transactional = True
+
+    def write_partition(self, range_: OffsetRange, records: Iterable[object]) -> None: ...
+
+    def commit_batch(self, connection: object, batch: object, results: object) -> None: ...
+
+
+@pytest.mark.parametrize("settings", [(), (f"sink.class={__name__}:Sharing",)], ids=["files", "transactions"])
+def test_behind_a_reset_rows_may_be_there_too(settings: Sequence[str]) -> None:
+    """The trace of a reset does not say how batches are written; the job does."""
+    sink: Any = LoggedSink(staged=False, visible=False, trace=True)
+    config, manager = load("j.cfg", JOB, settings), OffsetManager(MemoryStore(), current_owner("run"))
+    if not settings:
+        mend("register", config, manager, sink)
+        return
+    with pytest.raises(RegisterError, match="nothing but the lost register knows"):
+        mend("register", config, manager, sink)
+    mend("register-as-published", config, manager, sink)
 
 
 @pytest.mark.parametrize("recover", ["register", "register-as-published"])
