@@ -1,12 +1,9 @@
-"""What every script that takes a job file shares: its arguments, reading it, who types, and how trouble is told."""
+"""What every script that takes a job file shares: its arguments, reading it, and how trouble is told."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
-import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,15 +48,6 @@ def read_config(job_file: str, overrides: Sequence[str] = ()) -> JobConfig:
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError([f"cannot read the job file {job_file}: {e}"], "give the path of an INI file") from None
     return load(job_file, text, overrides)
-
-
-def person() -> str:
-    """Who types this; a container's user may have no name."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 def complain(log: logging.Logger, error: StreamError, debug: bool = False) -> None:

@@ -15,7 +15,8 @@ from offsets.events import Event
 from offsets.history import touching
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
-from streaming.commands.places import Places, place_parser, places
+from streaming.commands.places import place_parser, places
+from streaming.config.places import Places
 from streaming.config.scope import Scope, scope_of, within
 from streaming.history.gathering import ANSWER_SECONDS, History, gather
 from streaming.history.output import FORMATS, Told

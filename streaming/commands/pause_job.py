@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 
 from offsets.errors import ConfigError, StreamError
 from offsets.filesystems import Filesystem, check_url, open_filesystem
-from streaming.commands.console import complain, person, set_up_logging
+from streaming.commands.console import complain, set_up_logging
 from streaming.commands.places import place_parser, places, sink_of
+from streaming.person import person
 from streaming.run.pausing import pause_in_force
 from streaming.sinks.pause import Pause, lift_pause, set_pause
 

@@ -11,7 +11,8 @@ from contextlib import closing
 from offsets.errors import ConfigError, StreamError, UnavailableError
 from offsets.stores import open_store
 from streaming.commands.console import complain, set_up_logging, told
-from streaming.commands.places import Places, place_parser, places
+from streaming.commands.places import place_parser, places
+from streaming.config.places import Places
 from streaming.config.scope import scope_of
 from streaming.config.values import duration
 from streaming.moments import span

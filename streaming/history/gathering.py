@@ -15,7 +15,7 @@ from offsets.filesystems import open_filesystem
 from offsets.history import Kept, merged, of_states
 from offsets.stores.base import OffsetStore, Versioned
 from offsets.structs import State
-from streaming.commands.places import Places
+from streaming.config.places import Places
 from streaming.history.logged import SinkLog
 
 ANSWER_SECONDS = 10.0

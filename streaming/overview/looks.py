@@ -17,7 +17,7 @@ from offsets.filesystems import open_filesystem
 from offsets.snapshot import Snapshot
 from offsets.stores.base import OffsetStore
 from offsets.structs import LossRecord, State
-from streaming.commands.places import Places
+from streaming.config.places import Places
 from streaming.config.scope import Scope, within
 from streaming.overview.next_records import next_times
 from streaming.overview.retention import rates, time_left

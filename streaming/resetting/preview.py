@@ -12,7 +12,7 @@ from offsets.protocol import once_committed
 from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import Owner, State
-from streaming.commands.places import Places
+from streaming.config.places import Places
 from streaming.resetting.refusals import check_pending, check_register, job_of
 from streaming.resetting.values import Choose
 from streaming.sinks.file import open_sink

@@ -23,7 +23,7 @@ from offsets.stores.log_store import FEWEST, LogStore
 from offsets.stores.zookeeper_session import Unknown
 from offsets.stores.zookeeper_store import ZookeeperStore
 from offsets.structs import OffsetRange, StagedFile, State
-from streaming.commands.places import of_job
+from streaming.config.places import of_job
 from streaming.resetting.executing import execute
 from streaming.run.batches import Batches
 from streaming.run.launch import Launch
