@@ -8,7 +8,7 @@ from offsets.errors import RegisterError
 from offsets.launching import Decision, first_launch
 from offsets.protocol import phase
 from offsets.structs import State
-from streaming.commands.places import Places
+from streaming.config.places import Places
 from streaming.sinks.file import StagedFileSink
 
 
