@@ -18,7 +18,7 @@ from streaming.fetching.source import Client
 from streaming.records import Record
 from streaming.sinks.contracts import SinkBatch
 from streaming.sinks.direct import CORRECT, OPTION, Sink, hung, refuse_returned
-from streaming.tasks.errors import crossed, summary
+from streaming.tasks.errors import crossed, summary, text_of
 from streaming.tasks.read import CountedRead, Counts
 from streaming.tasks.result import TaskResult
 from streaming.tasks.write import Claims
@@ -78,12 +78,12 @@ class BatchWriter:
     def _told(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         try:
             return self._sink.call(batch, records)
-        except (Exception, SystemExit) as e:
+        except BaseException as e:  # of the sink, also asyncio's CancelledError: signals go to another thread
             raise of_tasks(e) or BatchError(f"{OPTION}: {self._said(e)}", CORRECT) from e
 
     def _said(self, error: BaseException) -> str:
         """What the sink raised and where; or what a function of it did, which it has sent to the executors."""
-        name, text = self._sink.name, str(error)
+        name, text = self._sink.name, text_of(error)
         if REMOTE not in text:
             return raised(name, error)
         place = last_line_of(self._sink.call, text) or raised_at(error)
@@ -97,9 +97,11 @@ class BatchWriter:
 
 def of_tasks(error: BaseException | None) -> StreamError | None:
     """What tasks of ours have met, whatever the sink has made of it."""
-    while error is not None:
+    seen = set[int]()  # a chain may be a ring: `raise e from e`
+    while error is not None and id(error) not in seen:
         if found := crossed(error):
             return found
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
 

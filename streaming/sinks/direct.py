@@ -169,7 +169,9 @@ def told(sink: Sink, *arguments: Any) -> Any:
         return sink.call(*arguments)
     except (ImportError, StreamError):
         raise  # of the executor, and told as such; what a sink of ours has told already
-    except (Exception, SystemExit) as e:
+    except Hung:
+        raise
+    except BaseException as e:  # also asyncio's CancelledError, of which nobody above would know whose it was
         raise BatchError(f"{OPTION}: {raised(sink.name, e)}", CORRECT) from e
 
 

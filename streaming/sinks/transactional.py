@@ -51,7 +51,7 @@ class SinkTransaction:
                 with _kept_open(connection):
                     refuse_returned(self._sink, self._called(connection, batch, list(values)))
                     connection.exec_driver_sql("SELECT 1")  # refused if it has swallowed what ended the transaction
-            except (Exception, SystemExit) as e:
+            except BaseException as e:  # of commit_batch, also asyncio's CancelledError: signals go to another thread
                 if isinstance(e, StreamError):
                     raise
                 if _passing(e):

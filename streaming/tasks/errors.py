@@ -69,14 +69,14 @@ def from_spark(error: BaseException) -> StreamError:
     """Driver: the StreamError that a failed Spark job stands for.  Never raises."""
     if isinstance(error, StreamError):
         return error
-    unknown = f"the batch failed in Spark: {summary(str(error))}"
+    unknown = f"the batch failed in Spark: {summary(text_of(error))}"
     return crossed(error) or BatchError(unknown, "run again with --debug for the whole trace")
 
 
 def crossed(error: BaseException) -> StreamError | None:
     """Driver: the StreamError of a task that this error stands for, if it is one.  Never raises."""
     # The last one: messages quote records, and what stands in a record must not pass for an error of ours.
-    if payloads := _PAYLOAD.findall(str(error)):
+    if payloads := _PAYLOAD.findall(text_of(error)):
         with suppress(ValueError, TypeError):
             return RemoteError(**json.loads(base64.b64decode(payloads[-1])))
     return None
@@ -86,6 +86,14 @@ def is_data_loss(error: StreamError) -> bool:
     """Whether Kafka no longer has records that were to be read, as the driver or a task has found."""
     name = error.name if isinstance(error, RemoteError) else type(error).__name__
     return name == DataLossError.__name__
+
+
+def text_of(error: BaseException) -> str:
+    """What it says.  Never raises, whatever the str() of an exception of the user's does."""
+    try:
+        return str(error)
+    except Exception as e:
+        return f"(its str() raised {type(e).__name__})"
 
 
 def summary(text: str) -> str:

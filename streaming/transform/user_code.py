@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from offsets.errors import ConfigError
+from streaming.tasks.errors import text_of
 
 _SHIPPED = re.compile(r".*/userFiles-[^/]+/")  # where Spark puts what a job ships: a folder that is gone afterwards
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -56,7 +57,7 @@ def lies_at(function: Callable[..., Any]) -> str:
 
 def raised(name: str, error: BaseException) -> str:
     """One line: which function raised what, and where."""
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(text_of(error).split())[:300]
     return f"{name} raised {type(error).__name__}: {text} at {raised_at(error)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import uuid
@@ -391,6 +392,9 @@ class Careless:
     def breaks(self, connection: Connection) -> None:
         raise LookupError("no way")
 
+    def cancels(self, connection: Connection) -> None:
+        raise asyncio.CancelledError
+
     def returns(self, connection: Connection) -> object:
         return (each for each in ())
 
@@ -410,6 +414,7 @@ class Careless:
 
 TOLD = {
     "breaks": "test:Sink.commit_batch raised LookupError: no way at ",
+    "cancels": "test:Sink.commit_batch raised CancelledError:  at ",
     "returns": "test:Sink.commit_batch returned a generator, and must return nothing",
     "commits": "the transaction is not commit_batch's to end",
     "rolls_back": "the transaction is not commit_batch's to end",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -136,6 +137,45 @@ def test_what_it_raises_is_told_with_its_line(rdd: Rdd) -> None:
         writer(sink).write(GIVEN, rdd, None)  # type: ignore[arg-type]
     line = sink.__code__.co_firstlineno + 1
     assert str(raised.value) == f"sink.class: own:sink raised ValueError: no room at {__file__}:{line}"
+
+
+class Mute(Exception):
+    """Cannot say what it is about."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+@pytest.mark.parametrize("error", [Mute, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_whatever_it_raises_ends_the_batch_with_its_line(rdd: Rdd, error: type[BaseException]) -> None:
+    """Also what is no Exception, which nobody above would take for an error of the batch."""
+
+    def sink(batch: SinkBatch, records: Rdd) -> None:
+        raise error()
+
+    with pytest.raises(BatchError, match=rf"own:sink raised {error.__name__}: .*at {__file__}:"):
+        writer(sink).write(GIVEN, rdd, None)  # type: ignore[arg-type]
+
+
+def test_an_error_that_is_its_own_cause_is_told(rdd: Rdd) -> None:
+    """`raise e from e` is a slip that Python allows."""
+    error = ValueError("mine")
+    error.__cause__ = error
+
+    def sink(batch: SinkBatch, records: Rdd) -> None:
+        raise error
+
+    told: list[BatchError] = []
+
+    def run() -> None:
+        with pytest.raises(BatchError, match="own:sink raised ValueError: mine") as raised:
+            writer(sink).write(GIVEN, rdd, None)  # type: ignore[arg-type]
+        told.append(raised.value)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert told
 
 
 def test_what_its_functions_raise_on_executors_is_told_with_their_line(rdd: Rdd) -> None:

@@ -157,6 +157,25 @@ def test_a_sink_that_raises_is_named_with_its_line(module: Callable[[str], str])
     assert str(raised.value) == told
 
 
+ODD = {
+    "Mute": "class Mute(Exception):\n    def __str__(self):\n        raise LookupError('no words')\n",
+    "CancelledError": "from asyncio import CancelledError\n",
+    "KeyboardInterrupt": "",
+    "SystemExit": "",
+}
+
+
+@pytest.mark.parametrize("error", ODD)
+def test_whatever_a_sink_raises_is_told_with_its_line(module: Callable[[str], str], error: str) -> None:
+    """Also what is no Exception, or cannot say what it is about."""
+    name = module(
+        f"{ODD[error]}class S:\n    idempotent = True\n    def write_partition(self, range_, records):\n"
+        f"        raise {error}()\n"
+    )
+    with pytest.raises(BatchError, match=rf"{name}:S.write_partition raised {error}: .*at .*{name}.py:\d"):
+        direct.write(f"{name}:S", RANGE, iter(RECORDS))
+
+
 @pytest.mark.parametrize("body", ["return", "next(iter(records))", "for _ in zip(range(2), records): pass"])
 def test_a_sink_that_does_not_read_on_fails_the_batch(module: Callable[[str], str], body: str) -> None:
     """Records that it never saw must not be committed as written."""
