@@ -120,9 +120,9 @@ class Drivers:
         """One of each, held back until all of them are there."""
         return self.released([lambda go, job=job: self.start(job, *arguments, go=go) for job in jobs], jobs[0].parent)
 
-    def reset(self, job: Path, *arguments: str, prelude: Prelude = nothing, go: Path | None = None) -> Process:
+    def reset(self, job: Path, *arguments: str, go: Path | None = None) -> Process:
         """`reset_offsets.py JOB.cfg ARGUMENTS --execute`, not waited for."""
-        return self.start(job, *arguments, "--execute", prelude=prelude, go=go, script="reset_offsets")
+        return self.start(job, *arguments, "--execute", go=go, script="reset_offsets")
 
     def released(self, starts: Sequence[Callable[[Path], Process]], folder: Path) -> list[Process]:
         """What each starts, held back until all of them are there."""
