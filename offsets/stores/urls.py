@@ -18,7 +18,8 @@ EXAMPLES = (
 SQL = ("postgresql", "sqlite")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _REGISTER = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
+_PASSWORD = re.compile(r"(//[^:/@]*:).*(?=@)")  # whatever it holds: somebody may not have escaped its @, : or /
+_QUERIED_PASSWORD = re.compile(r"(?i)(pass\w*=)[^&'\s]*")
 _QUERIED = ("webhdfs", *SQL)
 _ALIASES = {"zk": "zookeeper", "mem": "memory", "local": "file", "hdfs": "webhdfs"}
 _ALIASES |= {"postgres": "postgresql", "pg": "postgresql", "psql": "postgresql", "postgresql+psycopg": "postgresql"}
@@ -36,8 +37,9 @@ class SqlUrl(NamedTuple):
 
 
 def check_store_url(url: str) -> list[str]:
-    """Problems of the URL, each one line; empty if it is sound."""
-    return [f"offset store {_PASSWORD.sub('***', url)!r}: {problem}" for problem in _problems(url)]
+    """Problems of the URL, each one line; empty if it is sound.  What may be a password is not repeated."""
+    shown = _PASSWORD.sub(r"\1***", url)
+    return [_QUERIED_PASSWORD.sub(r"\1***", f"offset store {shown!r}: {problem}") for problem in _problems(url)]
 
 
 def sql_url(url: str) -> SqlUrl:
@@ -114,8 +116,8 @@ def _check_postgresql(url: str) -> list[str]:
     if not url.startswith("postgresql://"):
         return ["must begin with postgresql://"]
     parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    if ":" in user:
+    host = parts.netloc.rpartition("@")[2]
+    if _PASSWORD.search(url):
         return ["must not hold a password: give it in PGPASSWORD, or in a file that PGPASSFILE names (libpq's own)"]
     problems = _query_problems(url) + _missing("sqlalchemy", "psycopg")
     if problem := _host_problem(host):
