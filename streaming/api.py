@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,12 +14,15 @@ from typing import Any
 
 from offsets.errors import ConfigError, StreamError
 from streaming.commands.console import read_config
+from streaming.config.job import JobConfig
 from streaming.config.values import duration as in_seconds
 from streaming.run.launch import Launch
 from streaming.run.options import Options
 from streaming.run.progress import RunProgress
 from streaming.run.reports import final_report
 from streaming.run.runner import Drain
+from streaming.sinks.direct import opened
+from streaming.spark.shipping import beside
 
 
 def run_job(
@@ -41,7 +46,7 @@ def run_job(
     progress.see_job(config)
     options = Options(available_now, _seconds(duration))
     try:
-        with signals_restored():
+        with signals_restored(), own_code(config):
             reason = Launch(config, options, progress, Drain()).run()
     except StreamError as e:
         final_report(progress, config, e.exit_status, str(e))
@@ -54,6 +59,22 @@ def _seconds(duration: str | None) -> float | None:
         return None if duration is None else in_seconds(duration)
     except ValueError as e:
         raise ConfigError([f"duration = {duration}: {e}"]) from None
+
+
+@contextmanager
+def own_code(config: JobConfig) -> Iterator[None]:
+    """Forgets the modules beside the job file that a run has imported: another job's may have the same names."""
+    path, before = list(sys.path), set(sys.modules)
+    beside_it = {found.stem for name in config.user_code if (found := beside(name, config.folder))}
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] in beside_it:
+                del sys.modules[name]
+        importlib.invalidate_caches()
+        opened.cache_clear()
 
 
 @contextmanager
