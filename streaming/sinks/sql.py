@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, MetaData, Table
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
+from offsets.deadline import Deadline
 from offsets.errors import BatchError, UnavailableError
 from offsets.nearest import nearest
 from offsets.stores.sql_database import Database
@@ -36,7 +37,7 @@ from streaming.sinks.sql_staging import (
 
 APPEND, UPSERT = MODES = ("append", "upsert")
 REFUSED = "correct row(), or the table and what it holds; then launch again: nothing of the batch is committed"
-SECONDS = 30.0  # in which the database must be reached
+SECONDS = 30.0  # in which the database must be reached, and garbage dropped
 
 
 class SqlSink:
@@ -101,8 +102,8 @@ class SqlSink:
                 drop(connection, staged)
 
     def collect_garbage(self, batch: BatchPlace) -> None:
-        """Driver: drops what tasks of batches before this one have staged."""
-        with self._connected() as connection:
+        """Driver: drops what tasks of batches before this one have staged; for others that hold it it waits a while."""
+        with self._connected() as connection, self._database.answering(Deadline(SECONDS)):
             with connection.begin():
                 old = leftovers(existing(connection), batch)
             for name in old:  # each by itself: a late attempt may hold one

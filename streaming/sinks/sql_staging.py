@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from offsets.errors import BatchError
 from offsets.nearest import nearest
+from offsets.stores.sql_errors import may_pass
 from offsets.structs import OffsetRange
 from streaming.sinks.current import BatchPlace
 
@@ -154,7 +155,7 @@ def check_whole(connection: Connection, staged: Table, wanted: Staged, range_: O
     try:
         found = connection.execute(select(func.count()).select_from(staged)).scalar_one()
     except (ProgrammingError, OperationalError) as e:
-        if e.connection_invalidated:
+        if e.connection_invalidated or (hasattr(e.orig, "sqlstate") and may_pass(e)):  # a lock, for one
             raise
         raise BatchError(
             f"the staged rows of {range_} are not in the offsets' database: {e.orig}",

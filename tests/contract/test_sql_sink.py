@@ -210,6 +210,47 @@ def test_garbage_is_what_earlier_batches_of_this_job_have_left(tables: Tables) -
     assert {"kds_staged_notes", "plain"} <= tables.names()
 
 
+@pytest.mark.full
+def test_garbage_that_somebody_reads_holds_no_driver_up(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup holds every table that it has seen: the driver waits a while for one, and goes on."""
+    if tables.url.startswith("sqlite"):
+        pytest.skip("who reads it holds nobody up")
+    monkeypatch.setattr(sql, "SECONDS", 1.0)
+    sink = tables.sink()
+    staged = tables.stage(sink, RANGES[0], [{"k": 1}], StagingPlace(0, 2, 9)).table
+    with tables.database.engine.begin() as reader:
+        reader.exec_driver_sql(f"SELECT * FROM {staged}")
+        ended: list[BaseException] = []
+
+        def collect() -> None:
+            with pytest.raises(UnavailableError) as late:
+                sink.collect_garbage(BatchPlace(APP, PLACE))
+            ended.append(late.value)
+
+        thread = threading.Thread(target=collect, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert ended
+    sink.collect_garbage(BatchPlace(APP, PLACE))
+    assert staged not in tables.names()
+
+
+@pytest.mark.full
+def test_staged_rows_that_cannot_be_looked_at_now_are_not_taken_for_gone(tables: Tables) -> None:
+    """Somebody has locked them: the transaction is ended as by anything that passes, and done again."""
+    if tables.url.startswith("sqlite"):
+        pytest.skip("it has one lock, which the transaction has")
+    sink = tables.sink()
+    staged = tables.stage(sink, RANGES[0], [{"k": 1}])
+    with tables.database.engine.begin() as other:
+        other.exec_driver_sql(f"LOCK TABLE {staged.table}")
+        with tables.database.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+            with pytest.raises(OperationalError):
+                sink.commit_batch(connection, None, [(RANGES[0], staged)])  # type: ignore[arg-type]
+            connection.rollback()
+
+
 def test_a_database_that_is_away_is_waited_for_by_the_next_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a mistake of the sink: exit 69, also as a task of it tells."""
     monkeypatch.setattr(sql, "SECONDS", 2.0)

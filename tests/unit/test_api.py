@@ -22,7 +22,7 @@ class Sink:
 
 @pytest.mark.parametrize("package", [False, True])
 def test_each_run_has_the_code_beside_its_own_job(tmp_path: Path, package: bool) -> None:
-    """Two jobs whose modules have one name, and one whose module was changed: never what an earlier run has imported."""
+    """Two jobs whose modules have one name, and one whose module was changed: each run has its own."""
     path, text = list(sys.path), job_file.JOB.format(folder="/a")
     for folder, code in (("one", "first"), ("two", "other job's"), ("two", "second version")):
         module = tmp_path / folder / ("nameless/__init__.py" if package else "nameless.py")
@@ -40,7 +40,7 @@ def test_what_the_program_has_imported_itself_stays(tmp_path: Path, monkeypatch:
     """Its module is the one that a run uses, and goes on being the same."""
     (tmp_path / "nameless.py").write_text(SINK.format(text="mine"))
     monkeypatch.syspath_prepend(tmp_path)
-    import nameless  # type: ignore[import-not-found]
+    import nameless
 
     config = load(f"{tmp_path}/job.cfg", job_file.JOB.format(folder="/a"), ["sink.class=nameless:Sink"], {})
     with own_code(config):
