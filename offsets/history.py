@@ -24,7 +24,7 @@ from offsets.events import (
     moves,
     of_ranges,
 )
-from offsets.structs import LossRecord, LostRange, Manifest, State
+from offsets.structs import GIVEN_UP, LossRecord, LostRange, Manifest, State
 
 _OF_STEP = {"take": TAKEOVER, "skip": LOSS} | {kind: kind for kind in KINDS}
 
@@ -51,7 +51,8 @@ def of_state(state: State, before: State | None) -> Event:
     seq, moved = state.seq - (kind == COMMIT), _moves_of(kind, state, before)
     event = Event(kind, state.generation, seq, state.epoch, state.time_ms, state.owner, moved)
     if kind == RESET:
-        return replace(event, reason=state.reason, was=_before(state, before), topics=state.topics)
+        was = _before(state, before)
+        return replace(event, reason=state.reason, losses=state.losses, was=was, topics=state.topics)
     return replace(event, losses=state.losses) if kind == LOSS else event
 
 
@@ -80,9 +81,13 @@ def of_log(manifests: Iterable[Manifest], losses: Iterable[LossRecord], register
     ordered = sorted(manifests, key=_place)
     end = (register.generation, register.seq) if register else _place(ordered[-1]) if ordered else (0, 0)
     lost = {record.generation: record.losses for record in losses}
+    given_up = {m.seq for m in ordered if not m.ranges and _gives_up(lost.get(m.generation, ()))}
     events: list[Event] = []
     earlier: Manifest | None = None
     for manifest in ordered:
+        if manifest.ranges and manifest.seq in given_up:
+            events.append(_of_batch(manifest, PREPARE))
+            continue
         if manifest.ranges:
             events.append(_of_batch(manifest, COMMIT if _place(manifest) < end else PREPARE))
         else:
@@ -115,9 +120,15 @@ def _of_batch(manifest: Manifest, kind: str) -> Event:
 
 
 def _of_begin(trace: Manifest, was: Topics | None, losses: tuple[LostRange, ...]) -> Event:
-    moved = of_ranges(losses) if losses else None if was is None else moves(was, trace.topics)
-    event = Event(LOSS if losses else RESET, trace.generation, trace.seq + 1, trace.epoch, trace.time_ms, moves=moved)
+    is_reset = not losses or _gives_up(losses)
+    moved = of_ranges(losses) if not is_reset else None if was is None else moves(was, trace.topics)
+    event = Event(RESET if is_reset else LOSS, trace.generation, trace.seq + 1, trace.epoch, trace.time_ms, moves=moved)
     return replace(event, losses=losses, was=was, topics=trace.topics)
+
+
+def _gives_up(losses: tuple[LostRange, ...]) -> bool:
+    """Whether they are of a batch that a reset has given up."""
+    return any(loss.kind == GIVEN_UP for loss in losses)
 
 
 def _of_loss(generation: int, losses: tuple[LostRange, ...], events: Sequence[Event]) -> Event:

@@ -63,7 +63,7 @@ class OffsetManager:
         new_nonce: Callable[[], str] = new_nonce,
         job: str = "JOB.cfg",
     ) -> None:
-        self._store, self._owner, self._clock, self._new_nonce, self._job = store, owner, clock, new_nonce, job
+        self._store, self._owner, self._clock, self._new_nonce, self.job = store, owner, clock, new_nonce, job
         self._known: Versioned | None = None  # the register as last read or written
         self._state: State | None = None
         self._has_read, self._taken = False, False
@@ -91,7 +91,7 @@ class OffsetManager:
             self._fail(self._fenced(found))
         self._known, self._state, self._has_read = found, None, True
         if found is not None:
-            self._state = decode_state(found.state, self._where(), self._job)
+            self._state = decode_state(found.state, self._where(), self.job)
         return self._state
 
     def changed(self) -> bool:
@@ -162,8 +162,15 @@ class OffsetManager:
         A register of so many partitions that what it was would not fit in beside them goes without: no undo then.
         """
 
+        return self._begin(lambda nonce, now: protocol.reset(self._own("reset"), topics, reason, nonce, now))
+
+    def discard(self, topics: Mapping[str, TopicState], reason: str) -> State:
+        """The same, and gives up the pending batch.  Only if nobody can finish that."""
+        return self._begin(lambda nonce, now: protocol.discarded(self._own("discard"), topics, reason, nonce, now))
+
+    def _begin(self, reset: Callable[[str, int], State]) -> State:
         def begun(nonce: str, now: int) -> State:
-            new = protocol.reset(self._own("reset"), topics, reason, nonce, now)
+            new = reset(nonce, now)
             return new if len(encode_state(new)) <= MAX_STATE_BYTES else replace(new, before=None)
 
         return self._write("reset", begun)
@@ -217,7 +224,7 @@ class OffsetManager:
 
     def _legible(self, found: Versioned) -> bool:
         try:
-            decode_state(found.state, self._where(), self._job)
+            decode_state(found.state, self._where(), self.job)
         except ForeignStateError:
             raise
         except StateDamagedError:
@@ -242,7 +249,7 @@ class OffsetManager:
         return f"the register in {self._store.url}"
 
     def _vanished(self) -> RegisterError:
-        remedy = f"if it was deleted, rebuild it: run_stream.py {self._job} --recover register"
+        remedy = f"if it was deleted, rebuild it: run_stream.py {self.job} --recover register"
         return RegisterError(f"{self._where()} was there and is gone", remedy)
 
     def _fenced(self, found: Versioned | None) -> FencedError:

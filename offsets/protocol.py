@@ -14,6 +14,7 @@ from typing import Literal
 from offsets.errors import ProtocolError
 from offsets.joining import check_cursor, check_losses, check_ranges, pinned_with
 from offsets.structs import (
+    GIVEN_UP,
     LostRange,
     Manifest,
     ManifestRef,
@@ -30,9 +31,10 @@ ALLOWED: Mapping[Phase, frozenset[str]] = {
     "absent": frozenset({"create", "rebuild"}),
     "created": frozenset({"take"}),
     "idle": frozenset({"take", "prepare", "advance", "reset", "skip"}),
-    "pending": frozenset({"take", "commit"}),
+    "pending": frozenset({"take", "commit", "discard"}),
 }
-"""Which transitions each phase of a register allows.  `advance` is a COMMIT without PREPARE, in one write."""
+"""Which transitions each phase of a register allows.  `advance` is a COMMIT without PREPARE, `discard` a reset
+that gives the pending batch up: each in one write."""
 
 # A rebuilt epoch must be above all that the lost register had reached, or a sleeping collector (rule G) would take the
 # new staging for older than its own.  One launch a minute without a batch needs two years for as many.
@@ -119,6 +121,24 @@ def reset(state: State, topics: Mapping[str, TopicState], reason: str, nonce: st
         raise ProtocolError("a reset must say who, when and why")
     new = replace(state, generation=state.generation + 1, topics=dict(topics), reason=reason, before=state.topics)
     return replace(new, losses=(), nonce=nonce, step="reset", time_ms=now)
+
+
+def discarded(state: State, topics: Mapping[str, TopicState], reason: str, nonce: str, now: int) -> State:
+    """A reset that gives up the pending batch, which nobody can finish.  Arguments as of `reset`.
+
+    The batch's ranges are the new register's losses, of kind GIVEN_UP; `before` is where it stood before that batch.
+    """
+    _check(state, "discard", nonce)
+    lost = tuple(LostRange(GIVEN_UP, *r) for r in sorted(state.pending.ranges if state.pending else ()))
+    return replace(reset(without_pending(state), topics, reason, nonce, now), losses=lost)
+
+
+def without_pending(state: State) -> State:
+    """Where the register will be when a pending batch is given up; as it is if there is none.
+
+    The batch's number is used up: its entry may be in the batch log, and its sink may know it.
+    """
+    return state if state.pending is None else replace(state, pending=None, seq=state.seq + 1)
 
 
 def skipped(

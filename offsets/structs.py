@@ -67,10 +67,14 @@ class Loss:
         return f"{self.kind} {where}{span}" + (f" ({self.detail})" if self.detail else "")
 
 
+GIVEN_UP = "GIVEN_UP"  # the kind of what a person has given up of a batch that was pending
+
+
 class LostRange(NamedTuple):
     """What a job that skips has given up of one partition: ``[from_offset, until_offset)``, for one of Loss's kinds.
 
     Where both offsets are the same, nobody can say how much it was: all that the partition had from there on.
+    Of kind GIVEN_UP it may be published in part, and the generation that begins behind it may read it again.
     """
 
     kind: str
@@ -195,6 +199,7 @@ class State:
     committed_ms: int = 0  # when the last COMMIT was written, 0 if never
     reason: str = field(default="")  # of a reset: who, when and why
     schemas: Mapping[str, str] = field(default_factory=dict)  # by table, once and for ever; text that only sinks read
-    losses: tuple[LostRange, ...] = ()  # of a skip, sorted by partition; until the first batch of its generation
+    # Of a skip, or of a reset that has given up a batch; sorted by partition; until the first batch of its generation.
+    losses: tuple[LostRange, ...] = ()
     # The topics as a reset has found them, until the first batch of its generation: what an undo goes back to.
     before: Mapping[str, TopicState] | None = None

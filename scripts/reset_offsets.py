@@ -19,6 +19,8 @@ examples:
 Modes, times and the CSV of files are those of kafka-consumer-groups --reset-offsets, with these differences: the end is
 the last stable offset, behind which only open transactions are; --to-current moves an offset that Kafka no longer has
 to the nearest one that it has, and begins what is new to the register at its log start.
+A batch that is pending and can never be finished (its staging is lost, a file is in its way, a direct sink is gone) is
+given up by --discard-pending: first without --execute, which shows what of it is lost, and what is visible already.
 An offset outside of what Kafka has is moved to its log start or end, and said.  Times without a zone are UTC.
 READ-AGAIN and SKIPPED count offsets, so aborted and control records too.
 

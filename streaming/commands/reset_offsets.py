@@ -20,7 +20,7 @@ from streaming.resetting.executing import ANSWER_SECONDS, execute
 from streaming.resetting.exporting import current_offsets, export, planned_offsets
 from streaming.resetting.files import piped
 from streaming.resetting.output import FORMATS, Report, facts
-from streaming.resetting.preview import look, preview
+from streaming.resetting.preview import look, preview, preview_discarding
 from streaming.source.broker import Broker
 
 log = logging.getLogger("reset_offsets")
@@ -31,6 +31,11 @@ def arguments(manual: str) -> argparse.ArgumentParser:
     reset_arguments(parser)
     parser.add_argument("--execute", action="store_true", help="do it; without this it is only shown")
     parser.add_argument("--force", action="store_true", help="with --execute: fence a run that is alive")
+    parser.add_argument(
+        "--discard-pending",
+        action="store_true",
+        help="give up a batch that is pending and can never be finished; exactly-once ends for it",
+    )
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the register beside who and when")
     parser.add_argument(
         "--export",
@@ -67,8 +72,11 @@ def reset(given: argparse.Namespace, where: Places, what: Asked, mode: Mode, com
     with closing(Broker(where.kafka, ANSWER_SECONDS)) as broker:
         choose = Chooser(what.scope, mode, broker, where.config.subscription if where.config else None)
         if given.execute:
-            done = execute(where, choose, what.reason(given.reason), given.force)
-            return Report(where.name, where.store, done.before, done.chosen.moves, done=done)
+            done = execute(where, choose, what.reason(given.reason), given.force, given.discard_pending)
+            return Report(where.name, where.store, done.before, done.chosen.moves, done=done, given_up=done.given_up)
+        if given.discard_pending:
+            state, chosen, given_up, notes = preview_discarding(where, choose)
+            return Report(where.name, where.store, state, chosen.moves, command, notes=notes, given_up=given_up)
         state, chosen, notes = preview(where, choose)
     return Report(where.name, where.store, state, chosen.moves, command, notes=notes)
 
@@ -94,6 +102,8 @@ def _read(given: argparse.Namespace) -> tuple[Places, Asked]:
         what = asked(given)
     except ConfigError as e:
         problems += e.problems
+    if given.discard_pending and not problems and what.mode is None:
+        problems.append("--discard-pending: say where to go on, for example --to-current")
     if problems:
         raise ConfigError(problems, "see --help; nothing was connected to")
     return where, what

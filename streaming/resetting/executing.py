@@ -1,7 +1,8 @@
 """Executes a reset by the commit protocol: lock, read, take, publish what is prepared, one compare-and-set.  Driver.
 
 The order matters: all that can be refused is refused before the register is taken, a batch that is prepared is
-published before any offset moves, and the offsets move in one write.  A crash leaves the old generation or the new one.
+published before any offset moves (or given up, if a person says so and nobody could publish it), and the offsets move
+in one write.  A crash leaves the old generation or the new one.
 """
 
 from __future__ import annotations
@@ -12,17 +13,27 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from offsets.errors import AlreadyRunningError, FencedError, StreamError, UnavailableError
+from offsets.errors import (
+    AlreadyRunningError,
+    DestinationExistsError,
+    FencedError,
+    StagedDamagedError,
+    StagingLostError,
+    StateDamagedError,
+    StreamError,
+    UnavailableError,
+)
 from offsets.manager import OffsetManager, current_owner
-from offsets.protocol import once_committed
+from offsets.protocol import once_committed, without_pending
 from offsets.stores import open_store
 from offsets.stores.base import OffsetStore
-from offsets.structs import Manifest, Owner
+from offsets.structs import Manifest, Owner, State
 from streaming.config.places import Places
 from streaming.person import person
+from streaming.resetting.discarding import give_up
 from streaming.resetting.doubled import doubled_by
-from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of
-from streaming.resetting.values import Choose, Done
+from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of, way_out
+from streaming.resetting.values import Choose, Done, GivenUp
 from streaming.run.anew import trace_reset
 from streaming.run.committer import Committer
 from streaming.run.fencing import fencing_told
@@ -34,10 +45,11 @@ ANSWER_SECONDS = 15.0
 RETAKES = 10  # a run that is alive, and not locked out, writes between our look and our take
 
 
-def execute(places: Places, choose: Choose, reason: str, force: bool = False) -> Done:
+def execute(places: Places, choose: Choose, reason: str, force: bool = False, discard: bool = False) -> Done:
     """Begins the generation that `choose` chooses; `reason`: what was asked for and why, may be empty.
 
     Never a state between the old and the new one.  `force`: takes no lock, and so fences a run that is alive.
+    `discard`: a batch that is pending, and that nobody can finish, is given up.
 
     Raises AlreadyRunningError (75) while a run holds the lock, RegisterError (3) where register and sink do not belong
     together or a pending batch cannot be published from here, FencedError (75), UnavailableError (69), and whatever
@@ -47,7 +59,7 @@ def execute(places: Places, choose: Choose, reason: str, force: bool = False) ->
     sink = open_sink(places.sink) if places.sink else None
     store = open_store(places.store, places.session_seconds, ANSWER_SECONDS, places.retain_states)
     with closing(store), _told(places), nullcontext() if force else held(store, owner):
-        return _Reset(places, store, sink, owner, force).run(choose, why(reason))
+        return _Reset(places, store, sink, owner, force, discard).run(choose, why(reason))
 
 
 def why(reason: str) -> str:
@@ -79,21 +91,27 @@ class _Reset:
     sink: StagedFileSink | None
     owner: Owner
     force: bool
+    discard: bool
 
     def run(self, choose: Choose, why: str) -> Done:
         manager = self._taken(self._looked(choose))
         with fencing_told(manager):
-            redone = self._settled(manager)
-            before = manager.state
+            given_up = self._given_up(manager) if self.discard else None
+            redone = None if self.discard else self._settled(manager)
+            before = without_pending(manager.state)
             chosen = choose(before)
             with self._outcome_told():
-                manager.reset(chosen.topics, why)
+                if given_up:
+                    manager.discard(chosen.topics, f"{why}; {given_up}")
+                else:
+                    manager.reset(chosen.topics, why)
         self._trace(manager)
-        doubled, notes = doubled_by(before.topics, manager.state.topics, self.sink.filesystem if self.sink else None)
+        files = self.sink.filesystem if self.sink else None
+        doubled, notes = doubled_by(before.topics, manager.state.topics, files, given_up)
         undo = f"offset_history.py {self.places.told} --undo"
         if manager.state.before is None:
             notes += ("the register has too many partitions to keep what they were at beside them: there is no undo",)
-        return Done(before, manager.state, chosen, redone, doubled, undo, notes)
+        return Done(before, manager.state, chosen, redone, doubled, undo, given_up, notes)
 
     def _looked(self, choose: Choose) -> OffsetManager:
         """Has read the register, and found nothing that speaks against it.  Raises what does: nothing is written."""
@@ -107,11 +125,22 @@ class _Reset:
         manager = self._manager()
         with fencing_told(manager):
             state = check_places(self.places, manager.read(), self.sink)
-            check_pending(self.places, state, self.sink)
-            check_staged(state, self.sink, manager.changed)
+            self._check(manager, state)
         with nullcontext() if self.force else fencing_told(manager):
-            choose(once_committed(state))
+            choose(without_pending(state) if self.discard else once_committed(state))
         return manager
+
+    def _check(self, manager: OffsetManager, state: State) -> None:
+        """Raises what speaks against a reset while this is pending."""
+        if self.discard:
+            self._given_up(manager)
+            return
+        check_pending(self.places, state, self.sink)
+        with self._way_out_told():
+            check_staged(state, self.sink, manager.changed)
+
+    def _given_up(self, manager: OffsetManager) -> GivenUp:
+        return give_up(self.places, manager.state, self.sink, manager.changed)
 
     def _taken(self, manager: OffsetManager) -> OffsetManager:
         """The register is ours.
@@ -124,7 +153,11 @@ class _Reset:
                 manager.take()
                 return manager
             manager = self._manager()
-            check_pending(self.places, check_register(self.places, manager.read()), self.sink)
+            state = check_register(self.places, manager.read())
+            if self.discard:
+                self._given_up(manager)
+            else:
+                check_pending(self.places, state, self.sink)
         manager.take()
         return manager
 
@@ -132,7 +165,8 @@ class _Reset:
         """Does what the register still owes to the sink; the batch that was published for it."""
         if self.sink is None:
             return None
-        redone = Committer(manager, self.sink).redo()
+        with self._way_out_told():
+            redone = Committer(manager, self.sink).redo()
         LossKeeper(manager, self.sink).write_down()
         return redone
 
@@ -146,11 +180,22 @@ class _Reset:
             e.remedy = "; ".join(filter(None, (e.remedy, look)))
             raise
 
+    @contextmanager
+    def _way_out_told(self) -> Iterator[None]:
+        """Behind what mends it, for a batch that stays prepared."""
+        try:
+            yield
+        except (DestinationExistsError, StagedDamagedError, StagingLostError, StateDamagedError) as e:
+            if not self.discard:
+                e.remedy = "; ".join(filter(None, (e.remedy, way_out(self.places.told))))
+            raise
+
     def _trace(self, manager: OffsetManager) -> None:
-        """In the batch log, unless a run that is faster has begun by now; then that one does it."""
+        """In the batch log, and what was given up, unless a run that is faster has begun by now; then that does it."""
         with suppress(StreamError):
             if self.sink is not None:
                 trace_reset(manager, self.sink)
+                LossKeeper(manager, self.sink).write_down()
 
     def _manager(self) -> OffsetManager:
         return OffsetManager(self.store, self.owner, job=job_of(self.places))

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from offsets.reset import Move
 from offsets.structs import State
-from streaming.resetting.values import Done
+from streaming.resetting.values import Done, GivenUp
 from streaming.tables import print_rows
 
 COLUMNS = ("TOPIC", "PARTITION", "CURRENT-OFFSET", "NEW-OFFSET", "READ-AGAIN", "SKIPPED", "NOTE")
@@ -27,6 +27,7 @@ class Report:
     command: str = ""
     done: Done | None = None
     notes: Sequence[str] = ()
+    given_up: GivenUp | None = None
 
     @property
     def again(self) -> int:
@@ -50,6 +51,8 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "skipped", _records(move.skipped for move in report.moves)
     if unknown := [move for move in report.moves if move.again is None]:
         yield "not counted", f"{_counted(unknown)} that the register or Kafka does not have"
+    if report.given_up:
+        yield from _given_up(report.given_up, report.done is not None)
     for note in report.notes:
         yield "note", note
     if report.done is None:
@@ -57,6 +60,21 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "", report.command
     else:
         yield from _done(report.done)
+
+
+def _given_up(batch: GivenUp, is_done: bool) -> Iterator[tuple[str, str]]:
+    """Exactly-once ends for it: what of it is there, and what others will say of that."""
+    yield "given up", f"batch {batch.seq}{'' if is_done else ', by --execute'}: exactly-once ends for it; {batch.why}"
+    yield from (("", str(range_)) for range_ in batch.ranges)
+    if batch.direct:
+        yield "visible", "not known: the sink may hold rows of these ranges, which it was writing"
+    elif not batch.visible:
+        yield "visible", "none of its files"
+    else:
+        yield "visible", f"{len(batch.visible)} of its files are published; what is read again stands twice with them:"
+        yield from (("", name) for name in batch.visible)
+        yield "note", "verify_output.py calls these files foreign as long as they are there"
+    yield "note", "verify_output.py tells these ranges as a known hole, no gap; an undo goes back to before this batch"
 
 
 def _done(done: Done) -> Iterator[tuple[str, str]]:
@@ -114,7 +132,18 @@ def as_json(report: Report) -> dict[str, Any]:
         "skipped": report.skipped,
         "notes": [*report.notes, *(done.notes if done else ())],
         "command": report.command,
+        "givenUp": _given_up_json(report.given_up) if report.given_up else None,
         "done": _done_json(done) if done else None,
+    }
+
+
+def _given_up_json(batch: GivenUp) -> dict[str, Any]:
+    ranges = [dict(zip(("topic", "partition", "fromOffset", "untilOffset"), r, strict=True)) for r in batch.ranges]
+    return {
+        "batch": batch.seq,
+        "why": batch.why,
+        "ranges": ranges,
+        "visible": None if batch.direct else list(batch.visible),
     }
 
 

@@ -8,13 +8,14 @@ from contextlib import closing
 from offsets.errors import StreamError
 from offsets.launching import first_launch
 from offsets.manager import OffsetManager, current_owner
-from offsets.protocol import once_committed
+from offsets.protocol import once_committed, without_pending
 from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import Owner, State
 from streaming.config.places import Places
+from streaming.resetting.discarding import give_up
 from streaming.resetting.refusals import check_pending, check_register, job_of
-from streaming.resetting.values import Choose
+from streaming.resetting.values import Choose, GivenUp
 from streaming.sinks.file import open_sink
 
 ANSWER_SECONDS = 10.0
@@ -32,6 +33,15 @@ def preview(places: Places, choose: Choose) -> tuple[State, Reset, tuple[str, ..
     found, holder = look(places)
     settled = once_committed(found)
     return settled, choose(settled), (*_obstacles(places, found), *_held(holder))
+
+
+def preview_discarding(places: Places, choose: Choose) -> tuple[State, Reset, GivenUp, tuple[str, ...]]:
+    """The same of a reset that gives up the pending batch, and what that is.  RegisterError if it is refused."""
+    found, holder = look(places)
+    sink = open_sink(places.sink) if places.sink else None
+    given_up = give_up(places, found, sink, lambda: look(places)[0] != found)
+    settled = without_pending(found)
+    return settled, choose(settled), given_up, tuple(_held(holder))
 
 
 def _obstacles(places: Places, state: State) -> Iterator[str]:

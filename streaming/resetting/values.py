@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offsets.reset import Reset
-from offsets.structs import Manifest, State
+from offsets.structs import Manifest, OffsetRange, State
 
 Choose = Callable[[State], Reset]
 """From the register, in which nothing is pending, to where it shall go on.
 
-Called twice: before anything is written, with the register as it will be once a pending batch is committed (what it
-raises then leaves everything as it was, the epoch too), and with the register that was taken.  The second is executed.
+Called twice: before anything is written, with the register as it will be once a pending batch is committed or given up
+(what it raises then leaves everything as it was, the epoch too), and with the register that was taken.  The second is
+executed.
 """
 
 
@@ -26,13 +27,32 @@ class Doubled:
 
 
 @dataclass(frozen=True)
+class GivenUp:
+    """A pending batch that nobody can finish.  `why`: what stops it.
+
+    `visible`: final names of its files that are published, relative to the sink's root.  `direct`: it has none, and
+    what of it is in the sink only the sink knows.
+    """
+
+    seq: int
+    ranges: tuple[OffsetRange, ...]
+    why: str
+    visible: tuple[str, ...] = ()
+    direct: bool = False
+
+    def __str__(self) -> str:
+        return f"batch {self.seq} given up: {', '.join(map(str, self.ranges)):.500}"
+
+
+@dataclass(frozen=True)
 class Done:
     """A reset that stands."""
 
-    before: State  # taken, nothing pending: the very last register of the old generation
+    before: State  # taken, nothing pending any more: where the old generation has ended
     state: State  # the first one of the new generation
     chosen: Reset
     redone: Manifest | None  # the prepared batch that was published and committed first
     doubled: Doubled
     undo_command: str
+    given_up: GivenUp | None = None
     notes: tuple[str, ...] = ()  # for people: what else they should know, a line each

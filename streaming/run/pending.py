@@ -13,8 +13,8 @@ from streaming.sinks.direct import declaration
 
 AS_BEFORE = "launch once with the sink and the guarantee that the job had: that finishes the batch"
 LOST = (
-    "if these records are to be given up: stop every run of this job, move its register away, and launch with "
-    "--recover register, which forgets that batch and says what is lost; what of it is in the sink stays there"
+    "if these records are to be given up: reset_offsets.py {0} --all-topics --to-current --discard-pending shows what "
+    "that loses, and with --execute does it; what of that batch is in the sink stays there"
 )
 
 
@@ -28,12 +28,12 @@ def written_again(state: State) -> Plan | None:
     return Plan(state.pending.ranges, state.topics, left=1)
 
 
-def unwritable(state: State, loss: StreamError) -> StreamError:
+def unwritable(state: State, loss: StreamError, job: str) -> StreamError:
     """`loss`, or what it means if it keeps such a batch from being written: every launch would meet it again."""
     if (plan := written_again(state)) is None:
         return loss
     ranges = ", ".join(map(str, plan.ranges))
-    return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", LOST)
+    return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", LOST.format(job))
 
 
 def refuse_pending(config: JobConfig, state: State | None) -> None:

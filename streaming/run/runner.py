@@ -195,7 +195,9 @@ class Runner:
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
             failure = from_spark(error)
-            self.failure = unwritable(self._manager.state, failure) if is_data_loss(failure) else failure
+            self.failure = (
+                unwritable(self._manager.state, failure, self._manager.job) if is_data_loss(failure) else failure
+            )
             self.cause = error.__cause__ or error
         self._finished.set()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from offsets.manager import OffsetManager
 from offsets.planning import Plan
-from offsets.structs import LossRecord, TopicState
+from offsets.structs import GIVEN_UP, LossRecord, TopicState
 from streaming.sinks.file import StagedFileSink
 from streaming.sinks.losses import record_losses
 
@@ -40,7 +40,8 @@ class LossKeeper:
         if not state.losses:
             return
         self.sink.log_reset(state)
-        if record_losses(self.sink.filesystem, state):
+        is_new = record_losses(self.sink.filesystem, state)
+        if is_new and all(loss.kind != GIVEN_UP for loss in state.losses):  # of those a person has been told
             self.records.append(LossRecord(state.app, state.generation, state.losses))
             for loss in state.losses:
                 log.warning("data loss: %s, skipped by generation %d", loss, state.generation)

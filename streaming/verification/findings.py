@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from offsets.structs import LostRange
+from offsets.structs import GIVEN_UP, LostRange
 
 
 class Finding(NamedTuple):
@@ -30,11 +30,13 @@ class Vouched(NamedTuple):
 
 
 UNPUBLISHED = "UNPUBLISHED"  # committed, and perhaps not published before a crash: at-most-once
+_WHY = {UNPUBLISHED: "possibly lost by at-most-once in", GIVEN_UP: "with a batch that was pending before"}
 
 
 class Hole(NamedTuple):
     """Records that are missing on purpose: a job that skips has begun this generation behind them (see `LostRange`).
 
+    Of kind GIVEN_UP: before it; what it reads of them itself is not missing.
     Of kind UNPUBLISHED: records that may be missing, because at-most-once has committed them first.
     """
 
@@ -46,7 +48,7 @@ class Hole(NamedTuple):
     until_offset: int
 
     def __str__(self) -> str:
-        why = "possibly lost by at-most-once in" if self.kind == UNPUBLISHED else "skipped by"
+        why = _WHY.get(self.kind, "skipped by")
         return f"{LostRange(*self[1:])}, {why} generation {self.generation}"
 
 

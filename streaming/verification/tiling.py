@@ -52,6 +52,11 @@ class Tiling:
         """The trace of a reset: where its generation begins."""
         self._generation(reset.generation, reset)
 
+    def give_up(self, seq: int) -> None:
+        """This batch is over, and has published nothing that anybody vouches for."""
+        if self.newest is None or seq == self.newest + 1:
+            self.oldest, self.newest = seq if self.oldest is None else self.oldest, seq
+
     def forget(self) -> None:
         """Retention deletes the oldest first, and has overtaken: none of the entries so far is in the log any more."""
         self.generations, self.folders, self.findings = [], {}, []

@@ -52,6 +52,7 @@ class _Verification:
     findings: list[Finding] = field(default_factory=list)
     traces: dict[int, Manifest] = field(default_factory=dict)  # of resets: where generations begin
     holes: Holes = field(default_factory=lambda: Holes(None))
+    given_up: set[int] = field(default_factory=set)  # numbers of batches
     prepared: Manifest | None = None  # the batch that the register had pending at the first look, if it is logged
 
     def run(self) -> Verdict:
@@ -63,6 +64,7 @@ class _Verification:
         first_open = before.seq if before else (places[-1][1] if places else 0)
         self.holes = holes = Holes(tiling.app)
         holes.read(self.sink, before)  # after the log: the record of a generation is older than its first batch
+        self.given_up = holes.given_up(self.traces, before)
         self._read_log(tiling, places, before, first_open)
         holes.check(tiling.generations)
         seen = self._compare(tiling, first_open)
@@ -80,7 +82,7 @@ class _Verification:
             if after.nonce == before.nonce:
                 self.findings += lost
         self.findings += [each for each in weaker if isinstance(each, Finding)]
-        found = [*self.findings, *holes.findings, *tiling.findings, *seen.findings, *strange]
+        found = [*self.findings, *holes.findings, *tiling.findings, *seen.findings, *map(holes.of_given_up, strange)]
         verdict = self._verdict(before, tiling, seen, older, tuple(dict.fromkeys(found)))
         return replace(verdict, holes=(*holes.known(), *(each for each in weaker if isinstance(each, Hole))))
 
@@ -126,6 +128,7 @@ class _Verification:
         """Folds the committed batches, holds them against the register, then folds those in flight."""
         self._fold(tiling, [place for place in places if place[1] < first_open], None)
         if before:
+            self._give_up(tiling, first_open)
             self._end_generation(tiling, before.generation, self.guarantee)
             tiling.end(before, self.guarantee)
             self.findings += registers.check_offsets(before, tiling.generations)
@@ -135,6 +138,9 @@ class _Verification:
         for entry in reading.entries(self.sink, places):
             if entry is None:
                 tiling.forget()
+                continue
+            self._give_up(tiling, entry.seq)
+            if entry.seq in self.given_up:
                 continue
             if entry.manifest is not None:
                 self._end_generation(tiling, entry.generation, entry.manifest.guarantee)
@@ -149,6 +155,12 @@ class _Verification:
                 self.prepared = entry.manifest
                 self.findings += registers.check_pending(before, entry.sha256, entry.manifest)
             tiling.add(entry.generation, entry.seq, entry.manifest)
+
+    def _give_up(self, tiling: Tiling, end: int) -> None:
+        """Passes the batches before `end` that were given up; without older entries only the very last one."""
+        begin = end - 1 if tiling.newest is None else tiling.newest + 1
+        for seq in sorted(self.given_up.intersection(range(begin, end))):
+            tiling.give_up(seq)
 
     def _end_generation(self, tiling: Tiling, generation: int, guarantee: str) -> None:
         """Before what is of `generation`: a skip tells where the one before has ended."""

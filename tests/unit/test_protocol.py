@@ -14,6 +14,7 @@ from offsets.profiles import COMMIT, GC, LAUNCH, PLAN, PROFILES, STAGED, TRANSAC
 from offsets.protocol import ALLOWED, EPOCH_LEAP, phase
 from offsets.structs import (
     EXACTLY_ONCE,
+    GIVEN_UP,
     GUARANTEES,
     LostRange,
     Manifest,
@@ -42,6 +43,7 @@ TRANSITIONS = {
     "commit": lambda s, nonce: protocol.committed(s, nonce, 9),
     "advance": lambda s, nonce: protocol.advanced(s, BEFORE, RANGES, nonce, 9),
     "reset": lambda s, nonce: protocol.reset(s, BEFORE, "why", nonce, 9),
+    "discard": lambda s, nonce: protocol.discarded(s, BEFORE, "why", nonce, 9),
     "skip": lambda s, nonce: protocol.skipped(s, AFTER, (LostRange("EXPIRED", "t", 0, 5, 8),), nonce, 9),
 }
 
@@ -92,7 +94,7 @@ def test_profiles_are_those_of_the_model() -> None:
 def test_every_step_that_writes_is_a_transition() -> None:
     """Profiles and the table of what is allowed speak of the same writes."""
     writes = {step.name for step in (*LAUNCH, *(s for p in PROFILES.values() for s in p.steps)) if step.writes}
-    assert writes | {"create", "rebuild", "advance", "reset", "skip"} == frozenset().union(*ALLOWED.values())
+    assert writes | {"create", "rebuild", "advance", "reset", "discard", "skip"} == frozenset().union(*ALLOWED.values())
 
 
 def test_failpoints_of_a_step() -> None:
@@ -114,7 +116,7 @@ def test_transitions_follow_the_table(found: str, step: str) -> None:
     state = REGISTERS[found]
     assert phase(state) == found
     if step in ALLOWED[found]:
-        assert TRANSITIONS[step](state, "new").step == ("commit" if step == "advance" else step)
+        assert TRANSITIONS[step](state, "new").step == {"advance": "commit", "discard": "reset"}.get(step, step)
     else:
         with pytest.raises(ProtocolError, match=f"{step} is not allowed while the register is {found}"):
             TRANSITIONS[step](state, "new")
@@ -208,6 +210,18 @@ def test_reset_begins_a_generation() -> None:
     assert state.topics == {"t": TopicState("new id", {0: 0})}
     with pytest.raises(ProtocolError, match="who, when and why"):
         protocol.reset(IDLE, BEFORE, "", "new", 9)
+
+
+def test_a_discard_begins_a_generation_and_uses_the_batchs_number_up() -> None:
+    """What was pending is named lost; an undo goes back to before that batch."""
+    state = protocol.discarded(PENDING, AFTER, "ann: staging is lost", "new", 9)
+    assert (state.generation, state.epoch, state.seq, state.pending) == (1, 1, PENDING.seq + 1, None)
+    assert (state.topics, state.before, state.reason) == (AFTER, BEFORE, "ann: staging is lost")
+    assert state.losses == (LostRange(GIVEN_UP, "t", 0, 5, 8),)
+    assert state.step == "reset"
+    with pytest.raises(ProtocolError, match="who, when and why"):
+        protocol.discarded(PENDING, AFTER, "", "new", 9)
+    assert protocol.without_pending(IDLE) is IDLE
 
 
 def test_a_reset_keeps_what_an_undo_goes_back_to() -> None:

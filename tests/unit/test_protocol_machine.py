@@ -157,6 +157,10 @@ class Register(RuleBasedStateMachine):
     def reset(self, i: int, place: int) -> None:
         self.attempt(i, lambda: self.drivers[i].reset({"t": TopicState("id", {0: place})}, "test"))
 
+    @rule(i=drivers, place=st.integers(0, 2))
+    def discard(self, i: int, place: int) -> None:
+        self.attempt(i, lambda: self.drivers[i].discard({"t": TopicState("id", {0: place})}, "test"))
+
     @rule(i=drivers, lost=st.integers(1, 3))
     def skip(self, i: int, lost: int) -> None:
         """Retention has deleted records that driver i, by its own view of the register, has yet to read."""
@@ -189,7 +193,8 @@ def check_step(old: State, new: State) -> None:
     assert new.epoch == old.epoch + (new.step == "take")
     assert (new.step == "take") or new.owner == old.owner, "only a take changes the owner"
     assert new.generation == old.generation + (new.step in ("reset", "skip"))
-    assert new.seq == old.seq + (new.step == "commit")
+    discarded = new.step == "reset" and old.pending is not None
+    assert new.seq == old.seq + (new.step == "commit" or discarded), "a batch's number never comes again"
     if new.step != "reset":
         before, after = old.topics["t"].offsets, new.topics["t"].offsets
         assert all(after[p] >= offset for p, offset in before.items())
@@ -197,6 +202,8 @@ def check_step(old: State, new: State) -> None:
         assert old.pending is None
         moved = {p: (offset, new.topics["t"].offsets[p]) for p, offset in old.topics["t"].offsets.items()}
         assert {loss.partition: (loss.from_offset, loss.until_offset) for loss in new.losses} == moved
+    elif discarded and old.pending:
+        assert [loss[1:] for loss in new.losses] == sorted(map(tuple, old.pending.ranges))
     else:
         assert new.losses == (old.losses if new.step == "take" else ()), "until the first batch"
     kept = {"reset": old.topics, "take": old.before}
