@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offsets.structs import OffsetRange
 from streaming.direct.reading import ReadTask
 from streaming.records import Record
+from streaming.tasks.errors import crossing
 from streaming.tasks.write import Claims
 
 if TYPE_CHECKING:
@@ -34,10 +35,17 @@ class CountedRead(ReadTask[Record]):
     claims: Claims | None = None
     counts: Accumulator[dict[OffsetRange, int]] | None = None
 
-    def read(self, range_: OffsetRange) -> Iterator[Record]:
-        """Raises StreamErrors; BatchError for a second reader of a claimed range."""
+    def __call__(self, ranges: Iterable[OffsetRange]) -> Iterator[Record]:
+        """BatchError for the second reader of a claimed range, before the user's function is called with it."""
+        partition = list(ranges)
         if self.claims is not None:
-            self.claims.claim(range_)
+            with crossing():
+                for range_ in partition:
+                    self.claims.claim(range_)
+        return super().__call__(partition)
+
+    def read(self, range_: OffsetRange) -> Iterator[Record]:
+        """Raises StreamErrors."""
         count = 0
         for record in super().read(range_):
             count += 1

@@ -252,6 +252,21 @@ def test_a_range_is_read_once_under_at_most_once(rdd: Rdd, tmp_path: Path) -> No
         writer(sink).write(GIVEN, rdd, Claims(filesystem, place))  # type: ignore[arg-type]
 
 
+def test_a_function_is_given_a_range_once_under_at_most_once(rdd: Rdd, tmp_path: Path) -> None:
+    """Also if the first attempt has ended before it had read a record: what it did by then is done."""
+    filesystem, place = LocalFilesystem(f"{tmp_path}/lake"), StagingPlace(0, 3, 7)
+    filesystem.mkdirs(place.directory)
+    given: list[Iterator[Record]] = []
+
+    def sink(batch: SinkBatch, records: Rdd) -> None:
+        records.foreachPartition(given.append)
+        records.foreachPartition(given.append)
+
+    with pytest.raises(BatchError, match=r"second attempt of the task of t-0\[0,10\)"):
+        writer(sink).write(GIVEN, rdd, Claims(filesystem, place))  # type: ignore[arg-type]
+    assert len(given) == len(RANGES)
+
+
 def test_counts_are_added_by_range() -> None:
     """The larger of two attempts: the smaller one was not read to its end, or Kafka had let records go."""
     counts = Counts()
