@@ -31,6 +31,9 @@ from offsets.failpoints import passing, reach
 from offsets.stores.base import MAX_STATE_BYTES, OffsetStore, TransactionalStore, Versioned, Work
 from offsets.structs import LostRange, Manifest, ManifestRef, OffsetRange, Owner, State, TopicState
 
+# Left free beside `before`, so that whoever takes the register next has room for a longer name.
+TAKE_BYTES = 4096
+
 
 def wall_ms() -> int:
     """Unix epoch in milliseconds: for people to read, never for decisions."""
@@ -171,7 +174,7 @@ class OffsetManager:
     def _begin(self, reset: Callable[[str, int], State]) -> State:
         def begun(nonce: str, now: int) -> State:
             new = reset(nonce, now)
-            return new if len(encode_state(new)) <= MAX_STATE_BYTES else replace(new, before=None)
+            return new if len(encode_state(new)) <= MAX_STATE_BYTES - TAKE_BYTES else replace(new, before=None)
 
         return self._write("reset", begun)
 

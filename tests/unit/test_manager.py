@@ -22,6 +22,7 @@ from offsets.stores.base import MAX_STATE_BYTES, MemoryStore, Versioned
 from offsets.structs import Manifest, ManifestRef, OffsetRange, TopicState
 
 TOPICS = {"t": TopicState("id", {0: 5})}
+WIDE = {f"t{n:04}": TopicState("i" * 22, {0: 10**12 + n * 7, 1: 10**11 + n * 13, 2: n * n}) for n in range(2300)}
 RANGES = (OffsetRange("t", 0, 5, 8),)
 REF = ManifestRef("_staging/1/0/manifest.json", "ab", 0)
 MANIFEST = Manifest("app", 0, 1, 0, RANGES, advance(TOPICS, RANGES), (), 3, 1)
@@ -310,3 +311,18 @@ def test_a_large_register_is_reset(store, partitions, kept) -> None:
     before = driver.state.topics
     state = driver.reset({"t": TopicState("id", dict.fromkeys(range(partitions), 10**10), epochs)}, "why")
     assert (state.generation, state.before) == (1, before if kept else None)
+
+
+def test_a_reset_leaves_room_for_whoever_comes_next(store: LossyStore) -> None:
+    """What it was is given up before the register is so full that nobody could take it."""
+    driver = manager(store)
+    driver.read()
+    driver.create("app", WIDE)
+    driver.take()
+    driver.reset(WIDE, "why")
+    assert driver.state.before == WIDE
+    driver.reset(WIDE, "w" * (MAX_STATE_BYTES - len(encode_state(driver.state))))
+    assert driver.state.before is None
+    longer = OffsetManager(store, current_owner("a longer name"))
+    longer.read()
+    longer.take()
