@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from offsets.structs import Pending
+from offsets.structs import GIVEN_UP, Pending
 from streaming.moments import ago, iso, span
 from streaming.overview.values import Overview, Row
 from streaming.run.progress import loss_objects
@@ -73,7 +73,9 @@ def facts(overview: Overview) -> Iterator[tuple[str, str]]:
         yield "last commit", moment(state.committed_ms, now)
     if overview.losses:
         told = ", ".join(map(str, overview.losses.losses))
-        yield "data loss", f"{told}, skipped by generation {overview.losses.generation}"
+        given_up = any(loss.kind == GIVEN_UP for loss in overview.losses.losses)
+        how = "given up before" if given_up else "skipped by"
+        yield "data loss", f"{told}, {how} generation {overview.losses.generation}"
     yield "last success", moment(overview.last_success, now)
     yield "held by", f"{overview.holder}; {movement(overview)}" if overview.holder else "nobody"
     if overview.pause:

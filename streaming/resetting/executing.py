@@ -15,11 +15,7 @@ from datetime import datetime, timezone
 
 from offsets.errors import (
     AlreadyRunningError,
-    DestinationExistsError,
     FencedError,
-    StagedDamagedError,
-    StagingLostError,
-    StateDamagedError,
     StreamError,
     UnavailableError,
 )
@@ -32,12 +28,13 @@ from streaming.config.places import Places
 from streaming.person import person
 from streaming.resetting.discarding import give_up
 from streaming.resetting.doubled import doubled_by
-from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of, way_out
+from streaming.resetting.refusals import check_pending, check_places, check_register, check_staged, job_of
 from streaming.resetting.values import Choose, Done, GivenUp
 from streaming.run.anew import trace_reset
 from streaming.run.committer import Committer
 from streaming.run.fencing import fencing_told
 from streaming.run.holding import held
+from streaming.run.pending import way_out_told
 from streaming.run.skipping import LossKeeper
 from streaming.sinks.file import StagedFileSink, open_sink
 
@@ -136,7 +133,7 @@ class _Reset:
             self._given_up(manager)
             return
         check_pending(self.places, state, self.sink)
-        with self._way_out_told():
+        with way_out_told(self.places.told):
             check_staged(state, self.sink, manager.changed)
 
     def _given_up(self, manager: OffsetManager) -> GivenUp:
@@ -165,7 +162,7 @@ class _Reset:
         """Does what the register still owes to the sink; the batch that was published for it."""
         if self.sink is None:
             return None
-        with self._way_out_told():
+        with way_out_told(self.places.told):
             redone = Committer(manager, self.sink).redo()
         LossKeeper(manager, self.sink).write_down()
         return redone
@@ -178,16 +175,6 @@ class _Reset:
         except UnavailableError as e:
             look = f"see show_offsets.py {self.places.told}: its last reset says whether it was done"
             e.remedy = "; ".join(filter(None, (e.remedy, look)))
-            raise
-
-    @contextmanager
-    def _way_out_told(self) -> Iterator[None]:
-        """Behind what mends it, for a batch that stays prepared."""
-        try:
-            yield
-        except (DestinationExistsError, StagedDamagedError, StagingLostError, StateDamagedError) as e:
-            if not self.discard:
-                e.remedy = "; ".join(filter(None, (e.remedy, way_out(self.places.told))))
             raise
 
     def _trace(self, manager: OffsetManager) -> None:

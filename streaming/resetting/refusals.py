@@ -9,6 +9,7 @@ from offsets.launching import Decision, first_launch
 from offsets.protocol import phase
 from offsets.structs import State
 from streaming.config.places import Places
+from streaming.run.pending import way_out
 from streaming.sinks.file import StagedFileSink
 
 
@@ -51,7 +52,7 @@ def check_pending(places: Places, state: State, sink: StagedFileSink | None) -> 
     raise RegisterError(
         f"batch {state.seq} of a direct sink is pending, and only that sink can finish what may be written: {ranges}",
         f"launch once, with the sink as it was: run_stream.py {job_of(places)} --available-now; that writes exactly "
-        f"these ranges again and commits them; then reset. {way_out(places.told)}",
+        f"these ranges again and commits them; then reset; {way_out(places.told)}",
     )
 
 
@@ -62,14 +63,6 @@ def check_staged(state: State, sink: StagedFileSink | None, changed: Callable[[]
     """
     if sink is not None and state.pending and state.pending.manifest:
         sink.read_manifest(state.pending.manifest, changed)
-
-
-def way_out(told: str) -> str:
-    """Behind the better remedies of a batch that stays pending.  `told`: the places, as options name them."""
-    return (
-        f"If that can never be: reset_offsets.py {told} --all-topics --to-current --discard-pending shows what is lost "
-        "by giving that batch up, and with --execute gives it up"
-    )
 
 
 def _owed(state: State) -> str:

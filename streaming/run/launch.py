@@ -30,7 +30,7 @@ from streaming.run.holding import held
 from streaming.run.options import Options
 from streaming.run.ownership import OURS, check_ownership
 from streaming.run.pausing import PauseWatch, pause_in_force
-from streaming.run.pending import refuse_pending
+from streaming.run.pending import refuse_pending, way_out_told
 from streaming.run.progress import RunProgress
 from streaming.run.recovery import mend
 from streaming.run.runner import DRAINED, Drain
@@ -137,7 +137,9 @@ class Launch:
             timeout = self.config.sink_timeout_ms
             transaction = SinkTransaction(name, timeout and timeout / 1000)
         committer = Committer(manager, sink, self.config.retain_batches, profile, transaction)
-        if redone := committer.redo():
+        with way_out_told(self.config.job):
+            redone = committer.redo()
+        if redone:
             log.info("finished batch %d, which an earlier run left prepared: %d files", redone.seq, len(redone.files))
             self.progress.add_redone(redone)
         return committer

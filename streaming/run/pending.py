@@ -1,21 +1,29 @@
 """A direct sink's batch that a crash left pending: parts of it may be written, so only writing it again can finish it.
 
+And the way out for a batch, of any sink, that nobody can finish.
+
 The run's first batch does that, with exactly these ranges.  A launch that could not is refused before it writes.
 """
 
 from __future__ import annotations
 
-from offsets.errors import RegisterError, StreamError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from offsets.errors import (
+    DestinationExistsError,
+    RegisterError,
+    StagedDamagedError,
+    StagingLostError,
+    StateDamagedError,
+    StreamError,
+)
 from offsets.planning import Plan
 from offsets.structs import AT_MOST_ONCE, State
 from streaming.config.job import JobConfig
 from streaming.sinks.direct import declaration
 
 AS_BEFORE = "launch once with the sink and the guarantee that the job had: that finishes the batch"
-LOST = (
-    "if these records are to be given up: reset_offsets.py {0} --all-topics --to-current --discard-pending shows what "
-    "that loses, and with --execute does it; what of that batch is in the sink stays there"
-)
 
 
 def written_again(state: State) -> Plan | None:
@@ -33,7 +41,25 @@ def unwritable(state: State, loss: StreamError, job: str) -> StreamError:
     if (plan := written_again(state)) is None:
         return loss
     ranges = ", ".join(map(str, plan.ranges))
-    return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", LOST.format(job))
+    return RegisterError(f"{loss}; batch {state.seq} of a direct sink stays pending for it: {ranges}", way_out(job))
+
+
+def way_out(told: str) -> str:
+    """Of a batch that stays pending, behind what would mend it.  `told`: job or places, as commands name them."""
+    return (
+        f"if it can never be finished: reset_offsets.py {told} --all-topics --to-current --discard-pending shows what "
+        "is lost by giving it up, and with --execute gives it up; what of it is published stays there"
+    )
+
+
+@contextmanager
+def way_out_told(told: str) -> Iterator[None]:
+    """The same behind the remedy of what keeps a prepared batch from being published."""
+    try:
+        yield
+    except (DestinationExistsError, StagedDamagedError, StagingLostError, StateDamagedError) as e:
+        e.remedy = "; ".join(filter(None, (e.remedy, way_out(told))))
+        raise
 
 
 def refuse_pending(config: JobConfig, state: State | None) -> None:

@@ -255,7 +255,7 @@ def test_without_the_option_it_is_refused_and_the_way_out_comes_last(place: Plac
         place.reset()
     better, _, command = caught.value.remedy.partition(COMMAND)
     assert any(word in better for word in ("restore", "move it away", "launch once"))
-    assert "shows what is lost" in command
+    assert "is lost by giving it up" in command
     assert (place.state.generation, place.state.seq) == (0, 2)
     kinds = {"damaged": StagedDamagedError, "a name": DestinationExistsError, "staging": StagingLostError}
     assert next((isinstance(caught.value, kind) for name, kind in kinds.items() if name in case[:9]), True)
