@@ -45,7 +45,8 @@ class SqlSink:
 
     Class attributes say where; `row` says what.  Tasks load rows in bulk into tables of their own, which the driver
     copies from and drops in that transaction.  With `transactional = False` each range is a transaction of its own,
-    and offsets may be in any store: then an upsert is idempotent, and an append is not.
+    and offsets may be in any store: then an append is not idempotent.  An upsert is, but where rows of a key change: a
+    task that was cut off from the driver may write older ones over newer ones.  With transactions it changes nothing.
     """
 
     url: str

@@ -19,10 +19,12 @@ import pytest
 from confluent_kafka import Producer
 from demonstration.launches import ROOT
 
+from offsets.structs import OffsetRange
 from servers.kafka_server import Kafka
 from servers.postgres_server import Postgres
 from streaming.config.reading import load
 from streaming.config.settings import SETTINGS
+from streaming.records import Record
 from streaming.sinks.contracts import REFUSALS, Declaration, refusal
 from tests.crash.plain.crew import Crew
 from tests.crash.plain.faults import Fault
@@ -109,9 +111,13 @@ def made(postgres: Postgres, database: str, table: str) -> str:
 
 
 def test_the_upsert(kafka: Kafka, postgres: Postgres, topics: Topics, crew: Crew, tmp_path: Path) -> None:
-    """Killed when all is written and nothing committed: the same ranges are written again, and change nothing."""
+    """Killed when all is written and nothing committed: the same ranges are written again, and change nothing.
+
+    Nor does a task that is late, and writes when newer records have been written.
+    """
     topic = topics.create()
-    url = made(postgres, "guide_upsert", "orders (id bigint PRIMARY KEY, status text, amount int)")
+    columns = "id bigint PRIMARY KEY, status text, amount int, kafka_partition int, kafka_offset bigint"
+    url = made(postgres, "guide_upsert", f"orders ({columns})")
     changed = {"postgresql://jobs@db1/shop": url}
     job = lay_out(tmp_path / "upsert", example("An idempotent upsert"), kafka, topic, changed)
     states: list[dict[str, Any]] = [{"id": n % 5, "status": f"state {n}", "amount": n} for n in range(20)]
@@ -125,8 +131,19 @@ def test_the_upsert(kafka: Kafka, postgres: Postgres, topics: Topics, crew: Crew
     assert launch(crew, job) == 0
     said = crew.said()
     assert rows(postgres, "guide_upsert", table) == sorted([(2, "sent", 0), *(r for r in newest if r[0] != 2)])
+    late(job, states)
+    assert rows(postgres, "guide_upsert", table) == sorted([(2, "sent", 0), *(r for r in newest if r[0] != 2)])
     assert re.search(r"batch 0: 20 records", said), said
     assert re.search(r"batch 1: 1 records", said), said
+
+
+def late(job: Path, states: list[dict[str, Any]]) -> None:
+    """An attempt of a task of the first batch that writes when all others have long been done: partition 0."""
+    own: dict[str, Any] = {"__name__": "orders"}
+    exec((job.parent / "orders.py").read_text(), own)
+    values = [json.dumps(state).encode() for state in states if state["id"] % 2 == 0]
+    records = [Record("orders", 0, offset, 0, 1, None, value, ()) for offset, value in enumerate(values)]
+    own["upsert"](OffsetRange("orders", 0, 0, len(records)), iter(records))
 
 
 def test_the_transaction(kafka: Kafka, postgres: Postgres, topics: Topics, crew: Crew, tmp_path: Path) -> None:
