@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +50,18 @@ def read_config(job_file: str, overrides: Sequence[str] = ()) -> JobConfig:
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError([f"cannot read the job file {job_file}: {e}"], "give the path of an INI file") from None
     return load(job_file, text, overrides)
+
+
+@contextmanager
+def while_read() -> Iterator[None]:
+    """Around what prints results: nobody may want all of them, as behind `| head`, and what was done is done."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # the interpreter flushes at its end as well
+        os.close(nowhere)
 
 
 def complain(log: logging.Logger, error: StreamError, debug: bool = False) -> None:

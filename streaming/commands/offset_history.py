@@ -14,7 +14,7 @@ from offsets.errors import ConfigError, StateDamagedError, StreamError, Unavaila
 from offsets.events import Event
 from offsets.history import touching
 from offsets.stores import open_store
-from streaming.commands.console import complain, set_up_logging, told
+from streaming.commands.console import complain, set_up_logging, told, while_read
 from streaming.commands.places import place_parser, places
 from streaming.config.places import Places
 from streaming.config.scope import Scope, scope_of, within
@@ -67,7 +67,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     except StreamError as e:
         complain(log, e)
         return e.exit_status
-    FORMATS[given.format](Told(where.name, where.store, where.sink, history), sys.stdout)
+    with while_read():
+        FORMATS[given.format](Told(where.name, where.store, where.sink, history), sys.stdout)
     return status(history)
 
 
@@ -91,10 +92,13 @@ def _undo(where: Places, given: argparse.Namespace, command: str) -> int:
     """Where it is refused, what would be done instead is shown all the same."""
     report = output.FORMATS[given.format]
     try:
-        report(undo(where, Undo(given.limit, given.execute, given.force, given.reason), command), sys.stdout)
+        found = undo(where, Undo(given.limit, given.execute, given.force, given.reason), command)
+        with while_read():
+            report(found, sys.stdout)
     except CommittedSinceError as e:
         if e.instead:
-            report(e.instead, sys.stdout)
+            with while_read():
+                report(e.instead, sys.stdout)
         raise
     return 0
 

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from offsets.errors import ConfigError, StreamError
 from offsets.reset_modes import Mode, ToOffsets
-from streaming.commands.console import complain, set_up_logging
+from streaming.commands.console import complain, set_up_logging, while_read
 from streaming.commands.places import place_parser, places
 from streaming.config.places import Places
 from streaming.resetting.asking import STANDARD, Asked, asked, reset_arguments
@@ -61,7 +61,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     except StreamError as e:
         complain(log, e)
         return e.exit_status
-    FORMATS[given.format](report, sys.stderr if given.export == STANDARD else sys.stdout)
+    with while_read():
+        FORMATS[given.format](report, sys.stderr if given.export == STANDARD else sys.stdout)
     for name, text in facts(report) if given.format == "csv" else ():
         log.info("%s: %s", name, text)
     return 0

@@ -10,7 +10,7 @@ from contextlib import closing
 
 from offsets.errors import ConfigError, StreamError, UnavailableError
 from offsets.stores import open_store
-from streaming.commands.console import complain, set_up_logging, told
+from streaming.commands.console import complain, set_up_logging, told, while_read
 from streaming.commands.places import place_parser, places
 from streaming.config.places import Places
 from streaming.config.scope import scope_of
@@ -54,7 +54,8 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     except StreamError as e:
         complain(log, e)
         return e.exit_status
-    FORMATS[given.format](overview, sys.stdout)
+    with while_read():
+        FORMATS[given.format](overview, sys.stdout)
     for line in overview.unseen:
         log.error(line)
     return exit_status(overview, given.max_age, given.warn_below)

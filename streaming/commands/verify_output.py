@@ -12,7 +12,7 @@ from offsets.errors import StreamError
 from offsets.filesystems import open_filesystem
 from offsets.stores import open_store
 from offsets.structs import EXACTLY_ONCE
-from streaming.commands.console import complain, set_up_logging
+from streaming.commands.console import complain, set_up_logging, while_read
 from streaming.commands.places import place_parser, places, sink_of
 from streaming.verification.output import FORMATS
 from streaming.verification.verify import verify
@@ -43,5 +43,6 @@ def main(manual: str = "", argv: Sequence[str] | None = None) -> int:
     except StreamError as e:
         complain(log, e)
         return e.exit_status
-    FORMATS[given.format](verdict, sys.stdout)
+    with while_read():
+        FORMATS[given.format](verdict, sys.stdout)
     return FINDINGS if verdict.findings else 0

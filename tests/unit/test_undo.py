@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,18 @@ def test_another_reset_meanwhile_is_not_undone(lake: Lake, undo: Undo, monkeypat
     status, _, complaints = undo("--execute")
     assert (status, "generation 2 has begun" in complaints) == (1, True)
     assert register(lake).topics["orders"].offsets == {0: 9, 1: 9}
+
+
+def test_what_was_done_is_done_whoever_reads_of_it(lake: Lake, undo: Undo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind `| head`: the reader is gone, nothing is raised, also by the interpreter's own end."""
+    rewind(lake)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert undo("--execute")[0] == 0
+        pipe.write("more")
+    assert register(lake).generation == 2
 
 
 def test_a_run_that_is_alive(lake: Lake, undo: Undo) -> None:
