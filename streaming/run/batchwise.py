@@ -6,10 +6,8 @@ has read must not be committed as written.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from offsets.errors import BatchError, StreamError
@@ -18,11 +16,12 @@ from streaming.fetching.source import Client
 from streaming.records import Record
 from streaming.sinks.contracts import SinkBatch
 from streaming.sinks.direct import CORRECT, OPTION, Sink, hung, refuse_returned
+from streaming.sinks.overdue import in_time
 from streaming.tasks.errors import crossed, summary, text_of
 from streaming.tasks.read import CountedRead, Counts
 from streaming.tasks.result import TaskResult
 from streaming.tasks.write import Claims
-from streaming.transform.user_code import at_work, last_line_of, raised, raised_at
+from streaming.transform.user_code import last_line_of, raised, raised_at
 
 if TYPE_CHECKING:
     from pyspark import RDD, Accumulator
@@ -55,25 +54,18 @@ class BatchWriter:
 
     def _called(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         """What the sink returns.  In a thread of its own only if there is a time after which nobody waits for it."""
-        if self._seconds is None:
+        context, seconds = records.context, self._seconds
+
+        def call() -> Any:
+            if seconds is not None:
+                context.setJobGroup(batch.id, f"{self._sink.name}, batch {batch.seq}")
             return self._told(batch, records)
-        answer: futures.Future[Any] = futures.Future()
 
-        def call() -> None:
-            try:
-                records.context.setJobGroup(batch.id, f"{self._sink.name}, batch {batch.seq}")
-                answer.set_result(self._told(batch, records))
-            except BaseException as e:
-                answer.set_exception(e)
+        def late(place: str) -> BatchError:
+            context.cancelJobGroup(batch.id)
+            return hung(self._sink.name, f"batch {batch.seq}", seconds, place)
 
-        thread = thread_of(call)
-        thread.start()
-        try:
-            return answer.result(self._seconds)
-        except futures.TimeoutError:
-            place = at_work(sys._current_frames().get(thread.ident or 0))
-            records.context.cancelJobGroup(batch.id)
-            raise hung(self._sink.name, f"batch {batch.seq}", self._seconds, place) from None
+        return in_time(seconds, call, late, thread_of)
 
     def _told(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         try:

@@ -16,19 +16,10 @@ from offsets.errors import BatchError, ConfigError, StreamError
 from offsets.structs import OffsetRange
 from streaming.records import Record
 from streaming.sinks.alarm import Alarm, Hung
-from streaming.sinks.contracts import (
-    ARGUMENTS,
-    DECLARED,
-    METHODS,
-    BatchSink,
-    Declaration,
-    DirectSink,
-    Per,
-    refusal,
-)
+from streaming.sinks.contracts import ARGUMENTS, DECLARED, METHODS, Declaration, Per, refusal
 from streaming.transform.user_code import lies_at, load, raised, refused_arguments
 
-__all__ = ["BatchSink", "Declaration", "DirectSink", "Sink", "declaration", "on_worker", "refusal", "refused", "write"]
+__all__ = ["Declaration", "Sink", "declaration", "on_worker", "refusal", "refused", "write"]
 OPTION = "sink.class"
 COMMIT_ARGUMENTS = "(connection, batch, results)"
 TIMEOUT = "sink.timeout.ms"

@@ -144,10 +144,9 @@ def _chosen(staged: Table, names: Sequence[str], key: Sequence[str]) -> Select[A
     return last.order_by(ranked.c[NUMBER])
 
 
-def drop(connection: Connection, *tables: Table) -> None:
+def drop(connection: Connection, table: Table) -> None:
     """In the transaction under way."""
-    for table in tables:
-        connection.execute(DropTable(table, if_exists=True))
+    connection.execute(DropTable(table, if_exists=True))
 
 
 def check_whole(connection: Connection, staged: Table, wanted: Staged, range_: OffsetRange) -> None:

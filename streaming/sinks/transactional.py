@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -16,8 +13,9 @@ from offsets.structs import OffsetRange
 from streaming.sinks.contracts import SinkBatch, TransactionalSink
 from streaming.sinks.current import BatchPlace
 from streaming.sinks.direct import CORRECT, OPTION, hung, opened, refuse_returned
+from streaming.sinks.overdue import in_time
 from streaming.tasks.result import TaskResult
-from streaming.transform.user_code import at_work, raised
+from streaming.transform.user_code import raised
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,26 +67,10 @@ class SinkTransaction:
         )
 
     def _called(self, *arguments: Any) -> Any:
-        """What commit_batch returns.  In a thread of its own only if there is a time after which nobody waits."""
-        if self._seconds is None:
-            return self._sink.call(*arguments)
-        answer: futures.Future[Any] = futures.Future()
+        def late(place: str) -> BatchError:
+            return hung(self._sink.name, "its transaction", self._seconds, place)
 
-        def call() -> None:
-            try:
-                answer.set_result(self._sink.call(*arguments))
-            except BaseException as e:
-                answer.set_exception(e)
-
-        thread = threading.Thread(target=call, daemon=True)
-        thread.start()
-        try:
-            return answer.result(self._seconds)
-        except futures.TimeoutError:
-            if answer.done():  # it is its own
-                raise
-            place = at_work(sys._current_frames().get(thread.ident or 0))
-            raise hung(self._sink.name, "its transaction", self._seconds, place) from None
+        return in_time(self._seconds, lambda: self._sink.call(*arguments), late)
 
     def collect_garbage(self, batch: BatchPlace) -> None:
         """Rule G: what tasks of batches before this one have left.  Whatever is raised is logged, and it stays."""
