@@ -71,7 +71,8 @@ def _given_up(batch: GivenUp, is_done: bool) -> Iterator[tuple[str, str]]:
     elif not batch.visible:
         yield "visible", "none of its files"
     else:
-        yield "visible", f"{len(batch.visible)} of its files are published; what is read again stands twice with them:"
+        twice = "what is read from NEW-OFFSET on stands twice with them"
+        yield "visible", f"{len(batch.visible)} of its files are published; {twice}:"
         yield from (("", name) for name in batch.visible)
         yield "note", "verify_output.py calls these files foreign as long as they are there"
     yield "note", "verify_output.py tells these ranges as a known hole, no gap; an undo goes back to before this batch"
