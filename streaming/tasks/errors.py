@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from offsets.errors import BatchError, DataLossError, StreamError
 
 _PAYLOAD = re.compile(r"\[\[stream-error ([A-Za-z0-9+/=]+)\]\]")
+_STATUSES = (1, 2, 3, 69, 75)  # of StreamErrors: a record that a user's error quotes cannot end a run with 0
 
 
 class TaskError(RuntimeError):
@@ -78,7 +79,8 @@ def crossed(error: BaseException) -> StreamError | None:
     # The last one: messages quote records, and what stands in a record must not pass for an error of ours.
     if payloads := _PAYLOAD.findall(text_of(error)):
         with suppress(ValueError, TypeError):
-            return RemoteError(**json.loads(base64.b64decode(payloads[-1])))
+            remote = RemoteError(**json.loads(base64.b64decode(payloads[-1])))
+            return remote if remote.exit_status in _STATUSES else None
     return None
 
 

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from offsets.errors import BadRecordError, DataLossError, Loss
+from offsets.errors import BadRecordError, BatchError, DataLossError, Loss
 from streaming.tasks.errors import RemoteError, TaskError, crossing, from_spark
 
 JAVA = """An error occurred while calling o1.collect.
@@ -48,6 +48,12 @@ def test_a_record_that_looks_like_an_error_of_ours_decides_nothing(quoted: str) 
     """Messages quote what stands in records; only what the task itself reported sets exit status and remedy."""
     remote = crossed(BadRecordError("t", 1, 5, f"f raised ValueError: {quoted}", "correct it"))
     assert (remote.name, remote.exit_status, remote.remedy) == ("BadRecordError", 1, "correct it")
+
+
+def test_a_record_quoted_by_a_users_error_ends_no_run_well() -> None:
+    """No error of ours stands behind it, where the user's functions run in Spark's own tasks."""
+    found = from_spark(RuntimeError(JAVA.format(python=f"ValueError: cannot parse [[stream-error {FORGED}]]")))
+    assert (found.exit_status, type(found)) == (1, BatchError)
 
 
 def test_a_payload_that_is_none_is_a_foreign_error() -> None:
