@@ -54,15 +54,15 @@ class BatchWriter:
 
     def _called(self, batch: SinkBatch, records: RDD[Record]) -> Any:
         """What the sink returns.  In a thread of its own only if there is a time after which nobody waits for it."""
-        context, seconds = records.context, self._seconds
+        seconds = self._seconds
 
         def call() -> Any:
             if seconds is not None:
-                context.setJobGroup(batch.id, f"{self._sink.name}, batch {batch.seq}")
+                records.context.setJobGroup(batch.id, f"{self._sink.name}, batch {batch.seq}")
             return self._told(batch, records)
 
         def late(place: str) -> BatchError:
-            context.cancelJobGroup(batch.id)
+            records.context.cancelJobGroup(batch.id)
             return hung(self._sink.name, f"batch {batch.seq}", seconds, place)
 
         return in_time(seconds, call, late, thread_of)
