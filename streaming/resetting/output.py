@@ -75,6 +75,8 @@ def _given_up(batch: GivenUp, is_done: bool) -> Iterator[tuple[str, str]]:
         yield "visible", f"{len(batch.visible)} of its files are published; {twice}:"
         yield from (("", name) for name in batch.visible)
         yield "note", "verify_output.py calls these files foreign as long as they are there"
+    if not batch.direct:
+        yield "note", "a run that sleeps may publish more of them, until the next launch sweeps staging: end it first"
     yield "note", "verify_output.py tells these ranges as a known hole, no gap; an undo goes back to before this batch"
 
 

@@ -271,7 +271,7 @@ def test_a_dry_run_shows_what_would_be_given_up(place: Place) -> None:
     print_table(report, told := io.StringIO())
     text = told.getvalue()
     assert "given up:      batch 2, by --execute: exactly-once ends for it" in text
-    assert all(str(word) in text for word in (*RANGES, *given_up.visible, "1 of its files", "foreign", "known hole"))
+    assert all(str(word) in text for word in (*RANGES, *given_up.visible, "1 of its files", "foreign", "known hole", "sleeps"))
     told_json = as_json(report)["givenUp"]
     assert (told_json["batch"], told_json["visible"]) == (2, list(given_up.visible))
     assert told_json["ranges"][1] == {"topic": "orders", "partition": 1, "fromOffset": 20, "untilOffset": 30}
