@@ -14,6 +14,7 @@ from offsets.codec import decode_manifest as decode
 from offsets.errors import DestinationExistsError, RegisterError, StagedDamagedError, StagingLostError
 from offsets.filesystems import open_filesystem
 from offsets.history import of_log
+from offsets.manager import OffsetManager, current_owner
 from offsets.reset import Reset
 from offsets.stores import open_store
 from offsets.structs import GIVEN_UP, LossRecord, LostRange, OffsetRange, State
@@ -271,7 +272,9 @@ def test_a_dry_run_shows_what_would_be_given_up(place: Place) -> None:
     print_table(report, told := io.StringIO())
     text = told.getvalue()
     assert "given up:      batch 2, by --execute: exactly-once ends for it" in text
-    assert all(str(word) in text for word in (*RANGES, *given_up.visible, "1 of its files", "foreign", "known hole", "sleeps"))
+    assert all(
+        str(word) in text for word in (*RANGES, *given_up.visible, "1 of its files", "foreign", "known hole", "sleeps")
+    )
     told_json = as_json(report)["givenUp"]
     assert (told_json["batch"], told_json["visible"]) == (2, list(given_up.visible))
     assert told_json["ranges"][1] == {"topic": "orders", "partition": 1, "fromOffset": 20, "untilOffset": 30}
@@ -333,6 +336,38 @@ def test_a_run_that_finishes_it_meanwhile_wins(place: Place) -> None:
     with pytest.raises(RegisterError, match="no batch is pending"):
         discard(place, force=True)
     assert (place.state.generation, place.state.topics["orders"].offsets) == (0, {0: 30, 1: 30})
+
+
+def test_what_a_run_commits_meanwhile_is_looked_at_before_the_take(place: Place) -> None:
+    """Nothing is written for a batch that is over."""
+    lost(place)
+
+    def choose(state: State) -> Reset:
+        other = OffsetManager(place.lake.store, current_owner("other"))
+        other.read()
+        other.take()
+        other.discard(state.topics, "quicker")
+        seen.append(place.state)
+        return stay(state)
+
+    seen: list[State] = []
+    with pytest.raises(RegisterError, match="no batch is pending"):
+        discard(place, choose, force=True)
+    assert [place.state] == seen
+
+
+def test_partitions_that_were_not_in_the_batch_may_move_too(place: Place) -> None:
+    """What a person has chosen is no gap; nor does the next launch tell of a data loss, of which that person knows."""
+    planned = place.lake.planned().plan
+    place.lake.manager.prepare(planned.topics, planned.ranges[:1], None)
+    with killed_at("reset.after"):
+        discard(place, to(35, partition=1))
+    place.lake.launch()
+    keeper = LossKeeper(place.lake.manager, place.lake.sink)
+    keeper.write_down()
+    trace_again(place.lake.manager, place.lake.sink)
+    place.lake.run(1)
+    assert (looked(place).findings, looked(place).holes, keeper.records) == ((), HOLES[:1], [])
 
 
 def test_an_undo_goes_back_to_before_the_batch(place: Place) -> None:
