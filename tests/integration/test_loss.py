@@ -127,13 +127,15 @@ def test_recreated_after_landing(topics: Topics, job: Callable[..., Job]) -> Non
 
 
 def test_deleted(committed: Job, topics: Topics) -> None:
-    """A topic that is gone is a loss, not a mistyped name; there is nothing to go on from."""
+    """A topic that is gone is a loss, not a mistyped name; until it is there again, there is nothing to go on from."""
     topic = committed.settings["source.subscribe"]
     topics.delete(topic)
     line = stopped(committed)
     assert f"TOPIC_MISSING {topic}" in line
-    assert "reset_offsets" not in line
     assert f"create {topic} again" in line
+    words = command_in(line, str(committed.path), "reset_offsets.py")
+    assert words == ["--topic", topic, "--to-current", "--execute"]
+    assert committed.operate("reset_offsets.py", *words).returncode == 3
 
 
 def test_every_loss_at_once(topics: Topics, job: Callable[..., Job]) -> None:
