@@ -12,7 +12,7 @@ from offsets.errors import DestinationExistsError, RegisterError, StagingLostErr
 from offsets.filesystems import Filesystem
 from offsets.structs import Manifest, ManifestRef, StagedFile, State
 from streaming.config.places import Places
-from streaming.resetting.refusals import check_pending, job_of
+from streaming.resetting.refusals import job_of
 from streaming.resetting.values import GivenUp
 from streaming.sinks.batch_log import REBUILD, REWOUND
 from streaming.sinks.file import StagedFileSink
@@ -31,8 +31,9 @@ def give_up(places: Places, state: State, sink: StagedFileSink | None, changed: 
     if state.pending is None:
         raise RegisterError("no batch is pending: there is nothing to discard", "leave out --discard-pending")
     if sink is None:
-        check_pending(places, state, None)
-        raise RegisterError("no sink is named", "name it: --sink URL, or the job file")
+        raise RegisterError(
+            "no sink is named, so nobody could tell what of it is visible", "name it: --sink URL, or the job file"
+        )
     if state.pending.manifest is None:
         return _direct(places, state, sink)
     return _staged(places, state, state.pending.manifest, sink, changed)

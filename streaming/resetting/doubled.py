@@ -10,7 +10,7 @@ from offsets.errors import StreamError
 from offsets.filesystems import Filesystem
 from offsets.reset import Topics
 from offsets.structs import Manifest, OffsetRange
-from streaming.resetting.values import Doubled, GivenUp
+from streaming.resetting.values import Doubled
 from streaming.sinks.batch_log import logged_numbers
 from streaming.sinks.names import BATCHES, batch_entry, encoded_topic, parse_final_name
 from streaming.sinks.notes import numbered
@@ -19,19 +19,14 @@ ENTRIES = 1000  # of the batch log that are looked at
 NAMED = 20
 
 
-def doubled_by(
-    old: Topics, new: Topics, sink: Filesystem | None, given_up: GivenUp | None = None
-) -> tuple[Doubled, tuple[str, ...]]:
-    """Of a reset from `old` to `new`, and what to note of it, but for the batch that is given up.
-
-    Never raises: the reset stands, whatever a sink says.
-    """
+def doubled_by(old: Topics, new: Topics, sink: Filesystem | None) -> tuple[Doubled, tuple[str, ...]]:
+    """Of a reset from `old` to `new`, and what to note of it.  Never raises: the reset stands, whatever a sink says."""
     ranges = rewound(old, new)
     if sink is None:
         unseen = "no sink is named: which published files stand twice is not known"
         return Doubled(complete=False), (unseen,) if ranges else ()
     try:
-        return find_doubled(sink, ranges, without=given_up.seq if given_up else None), ()
+        return find_doubled(sink, ranges), ()
     except (StreamError, OSError) as e:
         return Doubled(complete=False), (f"which published files stand twice is not known: {e}",)
 
@@ -47,15 +42,13 @@ def rewound(old: Topics, new: Topics) -> list[OffsetRange]:
     ]
 
 
-def find_doubled(
-    filesystem: Filesystem, ranges: list[OffsetRange], entries: int = ENTRIES, without: int | None = None
-) -> Doubled:
-    """The files with records of `ranges`, as far as the newest `entries` batches of the log tell, but for `without`."""
+def find_doubled(filesystem: Filesystem, ranges: list[OffsetRange], entries: int = ENTRIES) -> Doubled:
+    """The files with records of `ranges`, as far as the newest `entries` batches of the log tell."""
     if not ranges:
         return Doubled()
     files, count, oldest, log = list[str](), 0, 0, newest_entries(filesystem)
     for manifest in islice(log, entries):  # one at a time: a batch of 10,000 partitions has as many files
-        found = [] if manifest.seq == without else list(doubled_files(manifest, ranges))
+        found = list(doubled_files(manifest, ranges))
         count, oldest = count + len(found), manifest.seq
         files += found[: NAMED - len(files)]
     return Doubled(tuple(files), count, complete=oldest == 0 and next(log, None) is None)

@@ -103,8 +103,7 @@ class _Reset:
                 else:
                     manager.reset(chosen.topics, why)
         self._trace(manager)
-        files = self.sink.filesystem if self.sink else None
-        doubled, notes = doubled_by(before.topics, manager.state.topics, files, given_up)
+        doubled, notes = doubled_by(before.topics, manager.state.topics, self.sink.filesystem if self.sink else None)
         undo = f"offset_history.py {self.places.told} --undo"
         if manager.state.before is None:
             notes += ("the register has too many partitions to keep what they were at beside them: there is no undo",)

@@ -375,7 +375,7 @@ def test_without_a_sink_only_offsets_move(place: Place) -> None:
 def test_what_the_sink_says_afterwards_fails_no_reset(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands; that the files are not known is a note."""
 
-    def refuse(*_: object, **__: object) -> Doubled:
+    def refuse(*_: object) -> Doubled:
         raise StreamError("no rights")
 
     monkeypatch.setattr("streaming.resetting.doubled.find_doubled", refuse)
