@@ -48,7 +48,7 @@ def way_out(told: str) -> str:
     """Of a batch that stays pending, behind what would mend it.  `told`: job or places, as commands name them."""
     return (
         f"if it can never be finished: reset_offsets.py {told} --all-topics --to-current --discard-pending shows what "
-        "is lost by giving it up, and with --execute gives it up; what of it is published stays there"
+        "is lost by giving it up, and with --execute gives it up; what of it is in the sink stays there"
     )
 
 

@@ -220,7 +220,7 @@ def test_a_pending_batch_that_kafka_lost_tells_the_way_out(world: World) -> None
     assert runner.failure.exit_status == 3
     assert "EXPIRED t-0 [0,6)" in str(runner.failure)
     assert "t-0[0,10), t-1[0,5)" in str(runner.failure)
-    assert "--recover register" in runner.failure.remedy
+    assert "reset_offsets.py JOB.cfg --all-topics --to-current --discard-pending" in runner.failure.remedy
     assert manager.state.pending is not None
 
 
