@@ -19,7 +19,7 @@ from offsets.structs import OffsetRange
 from servers.kafka_server import Kafka
 from streaming.fetching import kept
 from streaming.fetching.ranges import read_range
-from streaming.fetching.source import CLIENTS, LIBRDKAFKA, Client, open_source
+from streaming.fetching.source import CLIENTS, KAFKA_PYTHON, LIBRDKAFKA, Client, open_source
 from streaming.records import Message, from_message
 
 PATIENCE = 30.0
@@ -104,6 +104,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+# For what takes seconds: the other client's in full.
+ONE_IN_PLAIN = pytest.mark.parametrize(
+    "cluster", [LIBRDKAFKA, pytest.param(KAFKA_PYTHON, marks=pytest.mark.full)], indirect=True
+)
 
 
 @pytest.fixture(params=CLIENTS)
@@ -397,6 +403,7 @@ def test_two_ranges_at_once(cluster: Cluster) -> None:
     assert [m.offset() for m in second] + rest[1] == list(range(100, 25_000))
 
 
+@ONE_IN_PLAIN
 def test_broker_restart(cluster: Cluster, kafka: Kafka) -> None:
     """kill -9 of the broker in mid-range, and its restart, cost time but no record and double none."""
     topic = cluster.topic()
@@ -412,6 +419,7 @@ def test_broker_restart(cluster: Cluster, kafka: Kafka) -> None:
     assert seen == list(range(count))
 
 
+@ONE_IN_PLAIN
 def test_silent_broker(cluster: Cluster, kafka: Kafka) -> None:
     """A broker that does not answer ends the wait at the timeout, naming partition, position and end."""
     topic = cluster.topic()

@@ -85,6 +85,7 @@ def test_no_half_outlives_the_other(gated: Job, topic: str) -> None:
     finish(gated, topic)
 
 
+@pytest.mark.full  # tests/incidents has the second launch
 def test_second_launch_leaves_and_ctrl_c_ends_all(gated: Job, topic: str) -> None:
     """A launch beside a running one exits 75 and touches nothing; Ctrl-C to that one leaves what the next finishes."""
     launch = gated.submit("--available-now")

@@ -123,6 +123,7 @@ def test_register_damaged(landed: Job, topic: str) -> None:
     assert landed.landed() == once(topic, {0: (0, FIRST + MORE), 1: (0, FIRST + MORE)})
 
 
+@pytest.mark.full
 def test_marker_lost(landed: Job, topic: str) -> None:
     """The sink's marker is gone: 3, and `--recover marker` writes it anew."""
     (landed.lake / "_application.json").unlink()

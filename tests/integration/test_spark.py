@@ -80,6 +80,7 @@ def test_task_retries(topics: Topics, job: Callable[..., Job]) -> None:
     assert launch.summary["numInputRows"] == 40, "what failed attempts have read does not count"
 
 
+@pytest.mark.full  # tests/incidents has it without Spark
 def test_function_that_raises(topics: Topics, job: Callable[..., Job]) -> None:
     """Exit 1 with one line that names function, place and record; nothing of the batch is visible or committed."""
     topic = topics.create(1)
