@@ -190,6 +190,7 @@ def test_broker_away_for_a_moment(broker: Broker, kafka: Kafka, topic: Callable[
     back.join()
 
 
+@pytest.mark.full  # that of the fetch is not
 def test_broker_restart(kafka: Kafka, topic: Callable[..., str]) -> None:
     """A broker that dies and restarts within the deadline: the same answer as before."""
     broker = Broker({"bootstrap.servers": kafka.bootstrap}, 120.0)  # a JVM may take its time to start

@@ -17,6 +17,7 @@ from tests.contract.file_places import tree
 from tests.contract.lakes import Lake
 
 
+@pytest.mark.full
 def test_two_thousand_batches_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of register, log and staging are bounded, the process does not grow, the last batches are as fast."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)

@@ -450,6 +450,7 @@ def test_a_lost_reply_to_a_rename_is_resolved_by_asking_for_the_source(
     assert visible(sink.filesystem) == batch.contents
 
 
+@pytest.mark.full
 def test_a_namenode_that_is_killed_in_mid_publish_costs_a_wait_or_another_launch(
     hdfs: Hdfs, at: Callable[[str, Callable[[], None]], None]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from servers.daemon import wait_for
 from servers.kafka_server import Kafka
-from streaming.fetching.source import CLIENTS
+from streaming.fetching.source import CLIENTS, KAFKA_PYTHON, LIBRDKAFKA
 from streaming.source import open_transactions
 from tests.guards.logs import (
     ABORTED,
@@ -32,7 +32,11 @@ def all_readable(kafka: Kafka, topic: str, partitions: int) -> Counter[tuple[str
     return Counter((topic, p, offset) for p in range(partitions) for offset in readable(kafka, topic, p))
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+# The other client in full.
+EITHER_CLIENT = pytest.mark.parametrize("client", [LIBRDKAFKA, pytest.param(KAFKA_PYTHON, marks=pytest.mark.full)])
+
+
+@EITHER_CLIENT
 @pytest.mark.parametrize("most", [7, pytest.param(1000, marks=pytest.mark.full)])
 def test_transactions_in_all_positions(kafka: Kafka, job: Jobs, client: str, most: int) -> None:
     """Aborted and control records at the beginning, in the middle, at the end and all over the range, and an open
@@ -166,7 +170,7 @@ def test_a_loss_is_seen_coming(kafka: Kafka, topics: Topics, job: Jobs) -> None:
     assert show_offsets(made)["partitions"][0]["timeLeft"] == 0
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@EITHER_CLIENT
 @pytest.mark.parametrize("moment", ["plan.after", "fetch.first", "fetch.mid"])
 def test_retention_overtakes_a_batch(kafka: Kafka, topics: Topics, job: Jobs, moment: str, client: str) -> None:
     """Records of a planned batch are deleted before they are read: 3, naming them, the register unchanged and nothing

@@ -85,9 +85,8 @@ def test_a_metastore_that_was_away(
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    "format_", ["parquet", pytest.param("avro", marks=pytest.mark.full), pytest.param("text", marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("format_", ["parquet", "avro", "text"])
 def test_an_embedded_metastore(topics: Topics, job: Callable[..., Job], tmp_path: Path, format_: str) -> None:
     """Spark's own Derby metastore, set up by [spark]; odd characters in a partition's value are the value."""
     topic = topics.create(partitions=1)

@@ -88,15 +88,8 @@ def goes_on(job: Job, line: str) -> Process:
     return ended
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "recreated and refilled",
-        pytest.param("expired", marks=pytest.mark.full),
-        pytest.param("recreated", marks=pytest.mark.full),
-        pytest.param("beyond the end", marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full  # tests/guards and tests/incidents have them without Spark
+@pytest.mark.parametrize("kind", LOSSES)
 def test_loss(committed: Job, topics: Topics, kind: str) -> None:
     """The stop names what is lost; the printed command lands what is readable, once."""
     topic = committed.settings["source.subscribe"]

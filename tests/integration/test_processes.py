@@ -48,6 +48,7 @@ def finish(job: Job, topic: str) -> None:
     assert job.register().pending is None
 
 
+@pytest.mark.full
 def test_sigterm_to_the_driver_drains(gated: Job, topic: str) -> None:
     """The batch in flight is finished and committed, nothing more is begun, and both halves exit 0."""
     launch = gated.submit()

@@ -82,7 +82,7 @@ def log_of(job: Job) -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(
     ("lanes", "rounds"),
     [
-        pytest.param({"zookeeper": 1, "file": 1}, {"zookeeper": 2, "file": 2}, id="4"),
+        pytest.param({"zookeeper": 1}, {"zookeeper": 2}, id="2"),
         pytest.param(
             {"zookeeper": 5, "hdfs": 5, "file": 5},
             {"zookeeper": 14, "hdfs": 13, "file": 13},
