@@ -35,6 +35,7 @@ from offsets.stores.sql_store import SqlStore
 from servers.postgres_server import Postgres
 from servers.proxy import Mode, Proxy
 from tests.contract.store_places import DEADLINE, ME, OTHER, SESSION, SLACK, Place, child, created, wait_for
+from tests.contract.wires import FIRST, Wire, before
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Work:
 
 
 @dataclass
-class Scene:
+class Scene(Wire):
     """One register, seen through a proxy by `store`, and past it by `other` (another driver) and `direct` (psycopg)."""
 
     place: Place
@@ -78,28 +79,6 @@ class Scene:
     def done(self) -> list[int]:
         """What the work has left, as others see it."""
         return [row[0] for row in self.direct.execute(f"SELECT * FROM {self.table}").fetchall()]
-
-    def lose_reply(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """The next request is carried out, its reply lost.  No way back to the server before `meanwhile` has run."""
-        self.proxy.switch(Mode.DROP_REPLIES)
-
-        def heal() -> None:
-            wait_for(lambda: self.proxy.dropped > 0, 10)
-            meanwhile()
-            self.proxy.switch(Mode.PASS)
-
-        threading.Thread(target=heal).start()
-
-    def lose_request(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """What is sent from now on gets as far as the proxy; then the connection breaks, and `meanwhile` runs."""
-        self.proxy.switch(Mode.BLACKHOLE)
-
-        def heal() -> None:
-            self.proxy.cut()
-            meanwhile()
-            self.proxy.switch(Mode.PASS)
-
-        threading.Timer(0.5, heal).start()
 
     def overtake(self) -> None:
         """What another driver does."""
@@ -131,22 +110,10 @@ def scene(postgres: Postgres, proxy: Callable[..., Proxy]) -> Iterator[Scene]:
         place.close()
 
 
-FIRST = pytest.mark.parametrize("first", [True, False], ids=["create", "replace"])
-
-
-def before(scene: Scene, first: bool) -> tuple[Versioned | None, int]:
-    """What the driver behind the proxy expects, and the version that its write will have."""
-    if first:
-        assert scene.store.load() is None
-        return None, 0
-    now = created(scene.store)
-    return now, now.version + 1
-
-
 @FIRST
 def test_lost_reply(scene: Scene, first: bool) -> None:
     """A COMMIT that was carried out, and whose reply was lost, is known by its bytes: nothing is done again."""
-    expected, version = before(scene, first)
+    expected, version = before(scene.store, first)
     work = scene.work(scene.lose_reply)
     done = scene.store.replace_within(expected, b"mine", work)
     assert scene.proxy.dropped > 0
@@ -158,7 +125,7 @@ def test_lost_reply(scene: Scene, first: bool) -> None:
 @FIRST
 def test_lost_request(scene: Scene, first: bool) -> None:
     """A COMMIT that never arrived was rolled back, and all of it is done again, once."""
-    expected, version = before(scene, first)
+    expected, version = before(scene.store, first)
     work = scene.work(scene.lose_request)
     done = scene.store.replace_within(expected, b"mine", work)
     assert (done.version, done.state, work.calls) == (version, b"mine", 2)

@@ -38,10 +38,11 @@ from offsets.stores.zookeeper_store import ZookeeperStore
 from servers.proxy import Mode, Proxy
 from servers.zookeeper_server import ZooKeeper
 from tests.contract.store_places import DEADLINE, ME, OTHER, SESSION, SLACK, Place, at, child, created, wait_for
+from tests.contract.wires import FIRST, Wire, before
 
 
 @dataclass
-class Scene:
+class Scene(Wire):
     """One register, seen through a proxy by `store`, and past it by `other` (another driver) and `direct` (kazoo)."""
 
     place: Place
@@ -58,28 +59,6 @@ class Scene:
     def through(self, deadline: float) -> OffsetStore:
         """One more driver behind the proxy."""
         return self.place.open(self.store.url, deadline)
-
-    def lose_reply(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """The next request is carried out, its reply lost.  No way back to the server before `meanwhile` has run."""
-        self.proxy.switch(Mode.DROP_REPLIES)
-
-        def heal() -> None:
-            wait_for(lambda: self.proxy.dropped > 0, 10)
-            meanwhile()
-            self.proxy.switch(Mode.PASS)
-
-        threading.Thread(target=heal).start()
-
-    def lose_request(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """What is sent from now on gets as far as the proxy; then the connection breaks, and `meanwhile` runs."""
-        self.proxy.switch(Mode.BLACKHOLE)
-
-        def heal() -> None:
-            self.proxy.cut()
-            meanwhile()
-            self.proxy.switch(Mode.PASS)
-
-        threading.Timer(0.5, heal).start()
 
     def write(self, state: bytes, version: int = -1) -> None:
         """What another driver does, past all proxies and failpoints; version 0 creates the register."""
@@ -105,23 +84,13 @@ def scene(zookeeper: ZooKeeper, proxy: Callable[..., Proxy]) -> Iterator[Scene]:
     direct.close()
 
 
-def before(scene: Scene, first: bool) -> tuple[Versioned | None, int]:
-    """What the driver behind the proxy expects, and the version that its write will have."""
-    if first:
-        assert scene.store.load() is None
-        return None, 0
-    now = created(scene.store)
-    return now, now.version + 1
-
-
-FIRST = pytest.mark.parametrize("first", [True, False], ids=["create", "replace"])
 LOSS = pytest.mark.parametrize("loss", ["lose_request", "lose_reply"])
 
 
 @FIRST
 def test_lost_reply(scene: Scene, first: bool) -> None:
     """A write that was carried out, and whose reply was lost, is known by its bytes and not sent again."""
-    expected, version = before(scene, first)
+    expected, version = before(scene.store, first)
     with at("replace.before", scene.lose_reply) as hits:
         done = scene.store.replace(expected, b"mine")
     assert scene.proxy.dropped > 0
@@ -133,7 +102,7 @@ def test_lost_reply(scene: Scene, first: bool) -> None:
 @FIRST
 def test_lost_request(scene: Scene, first: bool) -> None:
     """A write that was never carried out is sent again, the same bytes, once the register is seen unchanged."""
-    expected, version = before(scene, first)
+    expected, version = before(scene.store, first)
     with at("replace.before", scene.lose_request) as hits:
         done = scene.store.replace(expected, b"mine")
     assert hits == ["replace.before", "replace.before", "replace.sent", "replace.after"]
@@ -144,7 +113,7 @@ def test_lost_request(scene: Scene, first: bool) -> None:
 @FIRST
 def test_late_request(scene: Scene, first: bool) -> None:
     """The lost request arrives after all, between the look and the second sending: refused as stale, yet mine."""
-    expected, version = before(scene, first)
+    expected, version = before(scene.store, first)
     with at("replace.before", scene.lose_request, lambda: scene.write(b"mine", version)) as hits:
         done = scene.store.replace(expected, b"mine")
     assert hits == ["replace.before", "replace.before", "replace.after"]
@@ -156,7 +125,7 @@ def test_late_request(scene: Scene, first: bool) -> None:
 @LOSS
 def test_overtaken_while_unknown(scene: Scene, first: bool, loss: str) -> None:
     """Another driver writes while the outcome is unknown: fenced, and its state stays, whoever was first."""
-    expected, _ = before(scene, first)
+    expected, _ = before(scene.store, first)
     lose = getattr(scene, loss)
     with at("replace.before", lambda: lose(lambda: scene.write(b"theirs"))) as hits, pytest.raises(FencedError):
         scene.store.replace(expected, b"mine")

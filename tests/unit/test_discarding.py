@@ -326,13 +326,7 @@ def test_a_crash_gives_it_up_or_leaves_it(place: Place, point: str) -> None:
 def test_a_run_that_finishes_it_meanwhile_wins(place: Place) -> None:
     """Looked at beside it: nothing is pending any more, and nothing is given up."""
     place.prepare("publish.before")
-
-    def finish(name: str) -> None:
-        if name == "read.after":
-            failpoints.arm(None)
-            place.lake.launch()
-
-    failpoints.arm(finish)
+    place.finish_meanwhile()
     with pytest.raises(RegisterError, match="no batch is pending"):
         discard(place, force=True)
     assert (place.state.generation, place.state.topics["orders"].offsets) == (0, {0: 30, 1: 30})

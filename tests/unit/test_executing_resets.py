@@ -73,6 +73,16 @@ class Place:
         with killed_at(point, 2 if point == PREPARED else 1):
             self.lake.run(1)
 
+    def finish_meanwhile(self) -> None:
+        """A run finishes that batch right behind somebody's next look at the register."""
+
+        def finish(name: str) -> None:
+            if name == "read.after":
+                failpoints.arm(None)
+                self.lake.launch()
+
+        failpoints.arm(finish)
+
     def reset(self, offset: int = 5, reason: str = "", force: bool = False, sink: bool = True) -> Done:
         places = self.places if sink else replace(self.places, sink=None)
         return execute(places, to(offset), reason, force)
@@ -425,13 +435,7 @@ def test_a_reason_is_one_line_of_text(place: Place) -> None:
 def test_a_staging_that_a_faster_run_has_published_is_no_loss(place: Place) -> None:
     """Looked at without the lock: its manifest goes once the run has committed."""
     place.prepare("publish.before")
-
-    def finish(name: str) -> None:
-        if name == "read.after":
-            failpoints.arm(None)
-            place.lake.launch()
-
-    failpoints.arm(finish)
+    place.finish_meanwhile()
     assert place.reset(force=True).before.topics["orders"].offsets == {0: 30, 1: 30}
 
 
