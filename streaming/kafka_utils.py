@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,10 @@ class KafkaUtils:
         _check(kafkaParams, dict, "kafkaParams")
         _check(offsetRanges, list, "offsetRanges")
         params = _told(kafkaParams)
-        broker = kafka.Broker(params.properties, DEADLINE_SECONDS)
-        snapshot = broker.snapshot(sorted({r.topic for r in offsetRanges})) if offsetRanges else {}
-        missing = {r.topic for r in offsetRanges} - snapshot.keys()
-        refuse_unreadable(offsetRanges, snapshot, broker.existing_topics() if missing else ())
+        with closing(kafka.Broker(params.properties, DEADLINE_SECONDS)) as broker:
+            snapshot = broker.snapshot(sorted({r.topic for r in offsetRanges})) if offsetRanges else {}
+            missing = {r.topic for r in offsetRanges} - snapshot.keys()
+            refuse_unreadable(offsetRanges, snapshot, broker.existing_topics() if missing else ())
         _ship_once(sc)
         ranges = sc.parallelize([structs.OffsetRange(*r) for r in offsetRanges], len(offsetRanges) or 1)
         return kafka_rdd(ranges, offsetRanges, _task(params, elements(keyDecoder, valueDecoder, messageHandler)))

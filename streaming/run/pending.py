@@ -1,8 +1,7 @@
 """A direct sink's batch that a crash left pending: parts of it may be written, so only writing it again can finish it.
 
-And the way out for a batch, of any sink, that nobody can finish.
-
 The run's first batch does that, with exactly these ranges.  A launch that could not is refused before it writes.
+Also the way out for a batch, of any sink, that nobody can finish.
 """
 
 from __future__ import annotations
